@@ -1,0 +1,1 @@
+"""What pix2pix is, and the words that training, export and the live runtime share."""

@@ -1,0 +1,95 @@
+"""Files and folders that are whole or absent, whatever ends the process while they are written."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.errors import InvalidInputError
+
+
+def _sibling(path: Path) -> Path:
+    """A hidden name beside ``path`` (same file system, so that the final rename is atomic), suffix kept."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+
+
+def make_folder(path: Path) -> Path:
+    """Create ``path`` and its parents.
+
+    Raises:
+        InvalidInputError: if it cannot be created or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(
+            f"cannot create the folder {path}: {error.strerror}; choose another with --out"
+        ) from error
+    return path
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; it takes ``path``'s place when the block ends without an error.
+
+    Raises:
+        InvalidInputError: if the folder cannot be written to.
+    """
+    make_folder(path.parent)
+    partial = _sibling(path)
+    try:
+        yield partial
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` (UTF-8) to ``path``, whole or not at all."""
+    with atomic_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder; it takes ``path``'s place when the block ends without an error.
+
+    A folder that was there before stays untouched until then, and is replaced as a whole.
+
+    Raises:
+        InvalidInputError: if the parent folder cannot be written to.
+    """
+    make_folder(path.parent)
+    try:
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    except OSError as error:
+        raise InvalidInputError(f"cannot write beside {path}: {error.strerror}; choose another with --out") from error
+    partial.chmod(0o755)  # mkdtemp's 0o700 would shut out everyone else once it is the real folder
+    try:
+        yield partial
+        if path.exists():
+            replaced = partial.with_suffix(".replaced")
+            path.rename(replaced)
+            partial.rename(path)
+            shutil.rmtree(replaced)
+        else:
+            partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def point_latest(folder: Path) -> None:
+    """Point the symbolic link ``latest`` beside ``folder`` at it, replacing an older one in one step."""
+    link = folder.parent / "latest"
+    if link.exists() and not link.is_symlink():
+        raise InvalidInputError(f"{link} is not a link that this tool made: move it away")
+    partial = folder.parent / f".latest.{os.getpid()}"
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(folder.name)
+    partial.replace(link)

@@ -1,0 +1,127 @@
+"""What a generator is and how its pictures come about: the settings that travel with a checkpoint and a bundle."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.conditions import Condition
+from core.errors import InvalidInputError
+
+BUILT_IN_DATA: Final = "builtin:facades"
+"""The name under which the procedural facades of ``core.facades`` are recorded."""
+
+
+class Norm(StrEnum):
+    """Normalization layers of a network."""
+
+    BATCH = "batch"
+    INSTANCE = "instance"
+    NONE = "none"
+
+
+class Padding(StrEnum):
+    """How convolutions are padded."""
+
+    ZEROS = "zeros"
+    REFLECT = "reflect"
+
+
+class Decoder(StrEnum):
+    """How the decoder doubles the resolution.
+
+    ``TRANSPOSED`` is the paper's 4 x 4 transposed convolution; ``RESIZE`` is nearest-neighbour enlargement and a 3 x 3
+    convolution (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts"), which quantizes whole.
+    """
+
+    TRANSPOSED = "transposed"
+    RESIZE = "resize"
+
+
+class Direction(StrEnum):
+    """Which half of a side-by-side image is the input: ``AtoB`` takes the left one."""
+
+    A_TO_B = "AtoB"
+    B_TO_A = "BtoA"
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and nothing unknown is let through."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GeneratorConfig(Settings):
+    """A ``UNetGenerator`` (Isola et al. 2017, section 6.1.1); the defaults are the paper's for 256 x 256."""
+
+    width: Annotated[int, Field(ge=1, le=512)] = 64
+    """Channels of the first layer; the deepest have eight times as many."""
+    levels: Annotated[int, Field(ge=2, le=12)] = 8
+    """Halvings of the resolution; sizes must be multiples of 2**levels."""
+    in_channels: Annotated[int, Field(ge=1, le=4)] = 3
+    out_channels: Annotated[int, Field(ge=1, le=4)] = 3
+    norm: Norm = Norm.BATCH
+    padding: Padding = Padding.ZEROS
+    decoder: Decoder = Decoder.TRANSPOSED
+    dropout: bool = True
+    """Dropout of 0.5 in the three deepest decoder layers, in training only."""
+
+
+class DiscriminatorConfig(Settings):
+    """A ``PatchDiscriminator`` (Isola et al. 2017, section 6.1.2)."""
+
+    width: Annotated[int, Field(ge=1, le=512)] = 64
+    receptive_field: int = 70
+    """Pixels a score sees: 1 (PixelGAN), 16, 34, 70, 142 or 286 (ImageGAN)."""
+    channels: Annotated[int, Field(ge=2, le=8)] = 6
+    """Channels of input and target image together."""
+    norm: Norm = Norm.BATCH
+
+
+class DataConfig(Settings):
+    """Where a run's pairs come from: enough to find its held-out frames again at export."""
+
+    source: str = BUILT_IN_DATA
+    """A folder (absolute), or ``builtin:facades``."""
+    direction: Direction = Direction.A_TO_B
+    condition: Condition = Condition.IDENTITY
+    """What is made of a live frame before the generator sees it."""
+    height: Annotated[int, Field(ge=4, le=8192)] = 256
+    width: Annotated[int, Field(ge=4, le=8192)] = 256
+    seed: int = 0
+
+
+class CheckpointInfo(Settings):
+    """What a checkpoint says of itself, beside its weights."""
+
+    format_version: int = 1
+    generator: GeneratorConfig
+    data: DataConfig
+    step: Annotated[int, Field(ge=0)]
+    batch: Annotated[int, Field(ge=1)] = 1
+    """Batch size in training: at 1, batch normalization worked on the statistics of single images."""
+    name: str
+    """Name of the run."""
+
+
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
+
+
+def build_settings(kind: type[SettingsT], **values: Any) -> SettingsT:
+    """``kind(**values)``, with a refusal that reads as one line.
+
+    Raises:
+        InvalidInputError: naming the first setting that does not do, and why.
+    """
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidInputError(f"{where} = {first['input']!r}: {first['msg'].lower()}") from error
+
+
+def data_folder(config: DataConfig) -> Path | None:
+    """The folder of a run's data; None for the built-in set."""
+    return None if config.source == BUILT_IN_DATA else Path(config.source)

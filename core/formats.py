@@ -1,0 +1,144 @@
+"""The table of targets: what a generator can be exported to, and what each target needs.
+
+The command line, validation, the benchmark and the docs are driven by this table; a target is added here and nowhere
+else by name.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Final
+
+from core.errors import InvalidInputError, MissingDependencyError
+from core.precision import Precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One thing a generator can be exported to.
+
+    Attributes:
+        name: what the command line, the manifest and the docs call it.
+        title: for tables that people read.
+        suffix: of the artifact's main file.
+        companions: suffixes of the files that belong to it.
+        graph: goes into the file name where the target needs its own file beside another target's of equal suffix.
+        precisions: what it can be made in.
+        runs_on: the hardware its engine uses.
+        modules: import names that must be there to run it.
+        build_modules: import names that must be there to make it, besides PyTorch and ONNX.
+        extra: the extra of this distribution that installs them.
+        needs_gpu_to_build: whether making it takes the GPU that will run it.
+    """
+
+    name: str
+    title: str
+    suffix: str
+    companions: tuple[str, ...] = ()
+    graph: str | None = None
+    precisions: tuple[Precision, ...]
+    runs_on: str
+    modules: tuple[str, ...]
+    build_modules: tuple[str, ...] = ()
+    extra: str
+    needs_gpu_to_build: bool = False
+
+    def file_name(self, precision: Precision) -> str:
+        """The main file's name, e.g. ``generator.fp16.onnx``."""
+        middle = f".{self.graph}" if self.graph else ""
+        return f"generator.{precision}{middle}{self.suffix}"
+
+    def companion_names(self, precision: Precision) -> tuple[str, ...]:
+        """Names of the files that travel with the main file, e.g. ``generator.fp16.bin``."""
+        main = self.file_name(precision).removesuffix(self.suffix)
+        return tuple(main + suffix for suffix in self.companions)
+
+    def missing_modules(self, *, build: bool = False) -> tuple[str, ...]:
+        """Import names that are not installed here, to run (or to build) this target."""
+        wanted = self.build_modules if build else self.modules
+        return tuple(name for name in wanted if not is_installed(name))
+
+    def require(self, *, build: bool = False) -> None:
+        """Raise ``MissingDependencyError`` that names the extra to install, unless everything is there."""
+        missing = self.missing_modules(build=build)
+        if missing:
+            verb = "building" if build else "running"
+            raise MissingDependencyError(", ".join(missing), self.extra, f"{verb} {self.title} artifacts")
+
+
+ALL_PRECISIONS: Final = (Precision.FP32, Precision.FP16, Precision.INT8)
+
+TARGETS: Final[dict[str, Target]] = {
+    target.name: target
+    for target in (
+        Target(
+            name="onnx",
+            title="ONNX Runtime",
+            suffix=".onnx",
+            precisions=ALL_PRECISIONS,
+            runs_on="CPU, or CUDA with onnxruntime-gpu",
+            modules=("onnxruntime",),
+            build_modules=("onnx", "onnxscript", "onnxruntime"),
+            extra="export",
+        ),
+        Target(
+            name="openvino",
+            title="OpenVINO",
+            suffix=".xml",
+            companions=(".bin",),
+            precisions=ALL_PRECISIONS,
+            runs_on="Intel and AMD CPU, Intel GPU and NPU",
+            modules=("openvino",),
+            build_modules=("openvino", "nncf"),
+            extra="openvino",
+        ),
+        Target(
+            name="tensorrt",
+            title="TensorRT",
+            suffix=".engine",
+            precisions=ALL_PRECISIONS,
+            runs_on="the NVIDIA GPU it was built on",
+            modules=("tensorrt", "cuda.bindings"),
+            build_modules=("tensorrt", "onnx"),
+            extra="tensorrt",
+            needs_gpu_to_build=True,
+        ),
+        Target(
+            name="tensorrt_rtx",
+            title="TensorRT-RTX",
+            suffix=".engine",
+            graph="tensorrt_rtx",
+            precisions=ALL_PRECISIONS,
+            runs_on="NVIDIA RTX GPU, compute capability 8.0, 8.6, 8.9 or 12.0",
+            modules=("tensorrt_rtx", "cuda.bindings"),
+            build_modules=("tensorrt_rtx", "onnx"),
+            extra="tensorrt-rtx",
+        ),
+    )
+}
+
+
+def is_installed(module: str) -> bool:
+    """Whether ``module`` can be imported here, found out without importing it."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # a parent package of a dotted name is missing
+        return False
+
+
+def parse_targets(names: str | Iterable[str] | None) -> Sequence[Target]:
+    """The targets a user named (``"onnx,openvino"``), in the table's order; all of them for None.
+
+    Raises:
+        InvalidInputError: for a name that is not in the table.
+    """
+    if names is None:
+        return tuple(TARGETS.values())
+    parts = names.split(",") if isinstance(names, str) else list(names)
+    wanted = {part.strip().replace("-", "_") for part in parts if part.strip()}
+    unknown = sorted(wanted - TARGETS.keys())
+    if unknown or not wanted:
+        raise InvalidInputError(
+            f"unknown target {', '.join(unknown) or '(none given)'}: choose from {', '.join(TARGETS)}"
+        )
+    return tuple(target for name, target in TARGETS.items() if name in wanted)

@@ -1,0 +1,188 @@
+"""The only place that knows pixel layout, colour order, range and resizing.
+
+A *frame* is ``uint8``, height x width x 3, BGR, C-contiguous: what OpenCV hands over and takes back. The *network
+layout* is ``float32``, N x 3 x height x width, RGB, in [-1, 1]: what the paper's generator works in.
+
+``to_network`` and ``to_frames`` are written with tensor methods only, so that training and the exported deploy graph
+share them and this module needs no PyTorch; ``frames_to_array`` and ``array_to_frames`` are the same in NumPy, for
+baselines that pre- and post-process on the outside.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.atomic import atomic_file
+from core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Frame = NDArray[np.uint8]
+"""``uint8 [height, width, 3]`` in BGR, C-contiguous."""
+
+HALF_RANGE: Final = 127.5
+"""8-bit value 0..255 = (network value -1..1 + 1) * HALF_RANGE."""
+
+IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+class Size(NamedTuple):
+    """Height and width in pixels, in that order."""
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+def parse_size(text: str) -> Size:
+    """``"256"`` or ``"384x640"`` (height x width) as a ``Size``.
+
+    Raises:
+        InvalidInputError: for anything else.
+    """
+    parts = text.lower().split("x")
+    if len(parts) not in (1, 2) or not all(part.isdecimal() and 0 < int(part) <= 8192 for part in parts):
+        raise InvalidInputError(f"size {text!r} is not understood: give 256 or 384x640 (height x width, up to 8192)")
+    return Size(int(parts[0]), int(parts[-1]))
+
+
+def check_multiple(size: Size, levels: int) -> None:
+    """Refuse a size that a generator with ``levels`` halvings cannot take.
+
+    Raises:
+        InvalidInputError: with the nearest size that would do.
+    """
+    step = 2**levels
+    if size.height % step or size.width % step:
+        nearest = Size(*(max(step, round(side / step) * step) for side in size))
+        raise InvalidInputError(
+            f"size {size} is not a multiple of {step}, which a generator of {levels} levels needs: "
+            f"use {nearest}, or fewer levels"
+        )
+
+
+def check_frame(frame: NDArray[np.generic]) -> Frame:
+    """``frame`` itself if it is a frame as this module defines it.
+
+    Raises:
+        InvalidInputError: for another type, shape or layout.
+    """
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise InvalidInputError(f"not a uint8 BGR frame of height x width x 3: {frame.dtype} {list(frame.shape)}")
+    return np.ascontiguousarray(frame, dtype=np.uint8)
+
+
+def read_image(path: Path) -> Frame:
+    """The image at ``path`` as a frame; grayscale becomes three equal channels, alpha is dropped, 16 bits become 8.
+
+    Raises:
+        InvalidInputError: if there is no such file or it cannot be decoded.
+    """
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise InvalidInputError(f"cannot read {path}: {error.strerror}") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise InvalidInputError(f"{path} is not an image that can be decoded: replace or remove it")
+    return check_frame(image)
+
+
+def write_image(path: Path, frame: Frame) -> None:
+    """Write ``frame`` to ``path``, encoded by its suffix; whole or not at all.
+
+    Raises:
+        InvalidInputError: if the suffix is unknown or the file cannot be written.
+    """
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise InvalidInputError(f"{path}: unknown image suffix; use one of {', '.join(sorted(IMAGE_SUFFIXES))}")
+    _, data = cv2.imencode(path.suffix, frame)
+    with atomic_file(path) as partial:
+        data.tofile(partial)
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The image files directly in ``folder``, sorted by name.
+
+    Raises:
+        InvalidInputError: if there is no such folder or it holds no images.
+    """
+    if not folder.is_dir():
+        raise InvalidInputError(f"there is no folder {folder}")
+    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
+        raise InvalidInputError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return images
+
+
+def resize(frame: Frame, size: Size) -> Frame:
+    """``frame`` stretched to ``size``: area averaging when it shrinks, bilinear when it grows."""
+    if frame.shape[:2] == size:
+        return frame
+    shrinks = frame.shape[0] >= size.height and frame.shape[1] >= size.width
+    mode = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(frame, (size.width, size.height), interpolation=mode), dtype=np.uint8)
+
+
+def crop_to_aspect(frame: Frame, size: Size) -> Frame:
+    """The largest centred part of ``frame`` with the proportions of ``size`` (a view)."""
+    height, width = frame.shape[:2]
+    if width * size.height > height * size.width:
+        kept = max(1, round(height * size.width / size.height))
+        left = (width - kept) // 2
+        return frame[:, left : left + kept]
+    kept = max(1, round(width * size.height / size.width))
+    top = (height - kept) // 2
+    return frame[top : top + kept]
+
+
+def fit(frame: Frame, size: Size) -> Frame:
+    """``frame`` cropped to the proportions of ``size`` around its centre and resized to it."""
+    return np.ascontiguousarray(resize(crop_to_aspect(frame, size), size))
+
+
+def side_by_side(*frames: Frame) -> Frame:
+    """Frames of equal height, left to right."""
+    return np.ascontiguousarray(np.concatenate(frames, axis=1))
+
+
+def contact_sheet(rows: Sequence[Sequence[Frame]], *, gap: int = 4) -> Frame:
+    """Rows of equally large frames on a white sheet, ``gap`` pixels apart."""
+    height, width = rows[0][0].shape[:2]
+    columns = max(len(row) for row in rows)
+    sheet = np.full((len(rows) * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, dtype=np.uint8)
+    for i, row in enumerate(rows):
+        for j, frame in enumerate(row):
+            top, left = gap + i * (height + gap), gap + j * (width + gap)
+            sheet[top : top + height, left : left + width] = frame
+    return sheet
+
+
+def to_network(frames: "Tensor") -> "Tensor":
+    """Frames as a tensor, ``uint8 [N, H, W, 3]`` BGR, in network layout: ``float32 [N, 3, H, W]`` RGB in [-1, 1]."""
+    return frames.permute(0, 3, 1, 2).flip(1).float() / HALF_RANGE - 1
+
+
+def to_frames(images: "Tensor") -> "Tensor":
+    """The way back: ``float [N, 3, H, W]`` RGB in [-1, 1] as ``uint8 [N, H, W, 3]`` BGR, rounded and clamped."""
+    levels = ((images.float() + 1) * HALF_RANGE).round().clamp(0, 255)
+    return levels.byte().flip(1).permute(0, 2, 3, 1)
+
+
+def frames_to_array(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """``to_network`` in NumPy."""
+    chw = frames[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
+    return np.ascontiguousarray(chw / np.float32(HALF_RANGE) - np.float32(1))
+
+
+def array_to_frames(images: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """``to_frames`` in NumPy."""
+    levels = np.clip(np.rint((images + np.float32(1)) * np.float32(HALF_RANGE)), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(levels.transpose(0, 2, 3, 1)[..., ::-1])

@@ -1,0 +1,95 @@
+"""The U-Net generator (Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks", 6.1.1)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.configuration import Decoder, GeneratorConfig, Norm
+from core.frames import Size, check_multiple
+from core.networks.layers import convolution, initialize, normalization
+
+MAX_FACTOR = 8
+"""The deepest layers have eight times the width of the first: 512 channels in the paper."""
+DROPOUT_LAYERS = 3
+
+
+class UNetGenerator(nn.Module):
+    """Encoder and decoder with skip connections between mirrored layers.
+
+    With the default configuration it is the paper's: encoder C64-C128-C256-C512-C512-C512-C512-C512, decoder
+    CD512-CD512-CD512-C512-C256-C128-C64, 4 x 4 kernels, stride 2; no normalization on the first layer, nor (the
+    paper's erratum) on the 1 x 1 bottleneck, where batch norm at batch size 1 would give zeros.
+    """
+
+    def __init__(self, config: GeneratorConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or GeneratorConfig()
+        channels = encoder_channels(self.config)
+        last = len(channels) - 1
+        inputs = (self.config.in_channels, *channels[:-1])
+        self.encoder = nn.ModuleList(
+            _encoder_block(self.config, inputs[i], channels[i], normalized=0 < i < last) for i in range(len(channels))
+        )
+        outputs = (*reversed(channels[:-1]), self.config.out_channels)
+        skips = (0, *reversed(channels[:-1]))  # the bottleneck itself is the first decoder layer's only input
+        below = (channels[-1], *outputs[:-1])
+        self.decoder = nn.ModuleList(
+            _decoder_block(
+                self.config,
+                below[i] + skips[i],
+                outputs[i],
+                final=i == last,
+                dropout=self.config.dropout and i < min(DROPOUT_LAYERS, last - 1),
+            )
+            for i in range(len(channels))
+        )
+        initialize(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Translate ``float [N, in_channels, H, W]`` in [-1, 1] to ``float [N, out_channels, H, W]`` in [-1, 1].
+
+        H and W are multiples of 2**levels.
+        """
+        skips: list[Tensor] = []
+        for i, block in enumerate(self.encoder):
+            images = block(images if i == 0 else functional.leaky_relu(images, 0.2))
+            skips.append(images)
+        images = skips.pop()
+        for i, block in enumerate(self.decoder):
+            joined = images if i == 0 else torch.cat([images, skips.pop()], 1)
+            images = block(functional.relu(joined))
+        return torch.tanh(images)
+
+    def check_size(self, size: Size) -> None:
+        """Refuse a size that is not a multiple of 2**levels (``InvalidInputError``)."""
+        check_multiple(size, self.config.levels)
+
+
+def encoder_channels(config: GeneratorConfig) -> tuple[int, ...]:
+    """Output channels of the encoder's layers, e.g. 64, 128, 256, 512, 512, 512, 512, 512."""
+    return tuple(config.width * min(2**i, MAX_FACTOR) for i in range(config.levels))
+
+
+def _encoder_block(config: GeneratorConfig, inputs: int, outputs: int, *, normalized: bool) -> nn.Sequential:
+    """Convolution (4 x 4, stride 2) and normalization; the activation before it is applied by the network."""
+    norm = normalization(config.norm, outputs) if normalized else []
+    bias = not norm or config.norm is Norm.INSTANCE
+    return nn.Sequential(
+        convolution(inputs, outputs, kernel=4, stride=2, padding=1, mode=config.padding, bias=bias), *norm
+    )
+
+
+def _decoder_block(config: GeneratorConfig, inputs: int, outputs: int, *, final: bool, dropout: bool) -> nn.Sequential:
+    """Enlargement by two, normalization and dropout; the last layer has only the enlargement."""
+    norm = [] if final else normalization(config.norm, outputs)
+    bias = not norm or config.norm is Norm.INSTANCE
+    layers: list[nn.Module] = []
+    if config.decoder is Decoder.TRANSPOSED:
+        layers.append(nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=bias))
+    else:
+        layers.append(nn.Upsample(scale_factor=2.0, mode="nearest"))
+        layers.append(convolution(inputs, outputs, kernel=3, stride=1, padding=1, mode=config.padding, bias=bias))
+    layers.extend(norm)
+    if dropout:
+        layers.append(nn.Dropout(0.5))
+    return nn.Sequential(*layers)

@@ -1,0 +1,86 @@
+"""Bundles on disk: finding the newest, choosing an artifact, opening it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from core.errors import BundleError, InvalidInputError, UnavailableError
+from core.formats import TARGETS
+from core.machine import this_machine
+from core.manifest import Artifact, Manifest, Status, read_manifest, verify_files
+from core.precision import Precision
+from runtime.engines import Engine, open_engine
+
+EXPORTS: Final = Path("exports")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A folder that ``p2p-export`` wrote, and its manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+    def choose(self, *, target: str | None = None, precision: Precision | None = None) -> Artifact:
+        """The fastest faithful artifact, of ``target`` and ``precision`` where they are given.
+
+        On the machine that made the bundle that is the measured order; elsewhere the same order is the best guess.
+        An artifact that failed its gate is taken only when target and precision ask for it alone.
+
+        Raises:
+            InvalidInputError: if the bundle has no such artifact.
+            UnavailableError: if none of them can be used here, with the reason of the first.
+        """
+        fitting = [
+            artifact
+            for artifact in self.manifest.artifacts
+            if (target is None or artifact.target == target) and (precision is None or artifact.precision == precision)
+        ]
+        if not fitting:
+            known = ", ".join(f"{artifact.target} {artifact.precision}" for artifact in self.manifest.artifacts)
+            raise InvalidInputError(f"{self.folder} has no artifact of that target and precision; it has: {known}")
+        if target is not None and precision is not None:
+            return fitting[0]
+        usable = [artifact for artifact in fitting if self._usable(artifact)]
+        if not usable:
+            first = fitting[0]
+            raise UnavailableError(
+                f"no artifact of {self.folder} can be used here: {first.name} is {first.status}"
+                f" ({first.reason or 'its library is not installed'})"
+            )
+        return min(usable, key=lambda artifact: artifact.latency_ms.p50 if artifact.latency_ms else float("inf"))
+
+    def _usable(self, artifact: Artifact) -> bool:
+        if TARGETS[artifact.target].missing_modules():
+            return False
+        if artifact.status is Status.NOT_RUN:  # it may run here, where it was not made
+            return this_machine().gpu is not None
+        return artifact.status is Status.PASSED
+
+    def open(self, artifact: Artifact, *, threads: int | None = None) -> Engine:
+        """Check the artifact's files against the manifest and load it.
+
+        Raises:
+            BundleError: if a file is missing, damaged or another than was measured.
+            MissingDependencyError, UnavailableError: if it cannot run here.
+        """
+        verify_files(self.folder, artifact)
+        engine = open_engine(artifact.target, self.folder / artifact.name, threads=threads)
+        if engine.size != artifact.size:
+            engine.close()
+            raise BundleError(f"{artifact.name} takes {engine.size} frames, its manifest says {artifact.size}")
+        return engine
+
+
+def open_bundle(folder: Path | None = None) -> Bundle:
+    """The bundle in ``folder``, by default the newest (``exports/latest``).
+
+    Raises:
+        BundleError: if there is none, or its manifest is damaged.
+    """
+    if folder is None:
+        folder = EXPORTS / "latest"
+        if not folder.is_dir():
+            raise BundleError(f"there is no bundle in {EXPORTS}/: make one with p2p-export")
+        folder = EXPORTS / folder.resolve().name  # the bundle's own name is what people want to read
+    return Bundle(folder, read_manifest(folder))

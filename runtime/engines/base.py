@@ -1,0 +1,67 @@
+"""What every inference engine offers."""
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InvalidInputError
+from core.frames import Frame, Size
+
+
+class Engine(ABC):
+    """A loaded artifact: frames in, frames out.
+
+    Attributes:
+        size: height and width of the frames it takes and gives.
+        batch: frames per call.
+        device: the device that it really runs on, as the library reports it.
+        threads: CPU threads given to it.
+    """
+
+    size: Size
+    batch: int
+    device: str
+    threads: int
+
+    def translate(self, frame: Frame) -> Frame:
+        """The translation of one frame: ``uint8 [H, W, 3]`` BGR in and out, H x W as ``size`` says.
+
+        Raises:
+            InvalidInputError: for a frame of another size or type.
+        """
+        return self.infer(frame[np.newaxis])[0]
+
+    def infer(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The translations of ``uint8 [batch, H, W, 3]`` BGR frames, in an array that the caller may keep.
+
+        Raises:
+            InvalidInputError: for frames of another shape or type.
+        """
+        expected = (self.batch, *self.size, 3)
+        if frames.shape != expected or frames.dtype != np.uint8:
+            raise InvalidInputError(
+                f"this engine takes uint8 {list(expected)} (frames, height, width, BGR), "
+                f"got {frames.dtype} {list(frames.shape)}"
+            )
+        return self._run(np.ascontiguousarray(frames))
+
+    @abstractmethod
+    def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Infer on frames of the right shape, type and layout."""
+
+    def close(self) -> None:
+        """Give back what the engine holds; it cannot be used afterwards."""
+        return None
+
+    def __enter__(self) -> Self:
+        """The engine itself; it is closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+        self.close()
