@@ -1,0 +1,1 @@
+"""What quantization learns from: representative frames."""

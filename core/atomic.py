@@ -84,12 +84,22 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def point_latest(folder: Path) -> None:
-    """Point the symbolic link ``latest`` beside ``folder`` at it, replacing an older one in one step."""
-    link = folder.parent / "latest"
+def point_latest(folder: Path, link: Path | None = None) -> None:
+    """Point the symbolic link ``link`` (``latest`` beside ``folder`` unless given) at it, in one step.
+
+    Raises:
+        InvalidInputError: if something that is not a link is in its place, or it cannot be written.
+    """
+    link = link or folder.parent / "latest"
     if link.exists() and not link.is_symlink():
         raise InvalidInputError(f"{link} is not a link that this tool made: move it away")
-    partial = folder.parent / f".latest.{os.getpid()}"
-    partial.unlink(missing_ok=True)
-    partial.symlink_to(folder.name)
-    partial.replace(link)
+    make_folder(link.parent)
+    parent, folder = link.parent.resolve(), folder.resolve()
+    target = folder.relative_to(parent) if folder.is_relative_to(parent) else folder
+    partial = link.parent / f".{link.name}.{os.getpid()}"
+    try:
+        partial.unlink(missing_ok=True)
+        partial.symlink_to(target)
+        partial.replace(link)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write the link {link}: {error.strerror or error}") from error

@@ -118,8 +118,11 @@ def build_settings(kind: type[SettingsT], **values: Any) -> SettingsT:
         return kind(**values)
     except ValidationError as error:
         first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # several settings do not go together: the message says which
+            raise InvalidInputError(message) from error
         where = ".".join(str(part) for part in first["loc"])
-        raise InvalidInputError(f"{where} = {first['input']!r}: {first['msg'].lower()}") from error
+        raise InvalidInputError(f"{where} = {first['input']!r}: {message[:1].lower()}{message[1:]}") from error
 
 
 def data_folder(config: DataConfig) -> Path | None:

@@ -4,114 +4,11 @@ Every random draw is made in fractions of the picture and rounded to pixels last
 at 128 and at 512 pixels.
 """
 
-import math
-from enum import IntEnum
 from typing import Final, NamedTuple
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-
-class FacadeClass(IntEnum):
-    """The twelve classes of the CMP Facade Database (Tylecek & Sara, GCPR 2013); "facade" is called wall here."""
-
-    background = 0
-    wall = 1
-    window = 2
-    door = 3
-    cornice = 4
-    sill = 5
-    balcony = 6
-    blind = 7
-    shop = 8
-    pillar = 9
-    molding = 10
-    deco = 11
-
-
-# BGR, in the order of FacadeClass: the colours of the label maps that the pix2pix paper (Isola et al. 2017) trains on.
-CLASS_COLOURS: Final[NDArray[np.uint8]] = np.array(
-    [
-        [222, 0, 0],
-        [255, 48, 0],
-        [255, 128, 0],
-        [255, 208, 0],
-        [0, 80, 255],
-        [144, 255, 112],
-        [64, 255, 192],
-        [0, 240, 255],
-        [0, 0, 176],
-        [0, 0, 255],
-        [224, 255, 32],
-        [0, 160, 255],
-    ],
-    dtype=np.uint8,
-)
-CLASS_COLOURS.setflags(write=False)
-
-
-class Form(IntEnum):
-    """Outline of a box."""
-
-    rectangle = 0
-    arch = 1
-    pediment = 2
-    roof = 3
-
-
-class Motion(IntEnum):
-    """How a box changes with time; see `Element.boxes`."""
-
-    still = 0
-    roller = 1
-    shutter = 2
-    door = 3
-
-
-class Box(NamedTuple):
-    """One shape in pixels; x1 and y1 are exclusive. `variant` chooses among looks of the same class."""
-
-    kind: FacadeClass
-    x0: int
-    y0: int
-    x1: int
-    y1: int
-    form: Form = Form.rectangle
-    variant: int = 0
-
-
-class Element(NamedTuple):
-    """A box with its movement: `phase` in [0, 1) and `period` in seconds."""
-
-    box: Box
-    motion: Motion = Motion.still
-    phase: float = 0.0
-    period: float = 1.0
-
-    def boxes(self, time: float) -> tuple[Box, ...]:
-        """Shapes of this element at `time` seconds, in painting order."""
-        box = self.box
-        if self.motion is Motion.still:
-            return (box,)
-        wave = math.sin(2.0 * math.pi * (time / self.period + self.phase))
-        opening = min(1.0, max(0.0, 0.5 + 0.9 * wave))  # rests at both ends, as blinds do
-        x0, y0, x1, y1 = box[1:5]
-        if self.motion is Motion.roller:
-            drop = round((y1 - y0) * 0.9 * (1.0 - opening))
-            return (box._replace(y1=y0 + drop),) if drop > 1 else ()
-        if self.motion is Motion.shutter:
-            # A leaf hinged at the window's edge, seen from the front: its width is the cosine of its angle.
-            leaf = round(0.5 * (x1 - x0) * math.cos(math.pi * opening))
-            if abs(leaf) < 2:
-                return ()
-            left = box._replace(x0=min(x0, x0 + leaf), x1=max(x0, x0 + leaf))
-            right = box._replace(x0=min(x1, x1 - leaf), x1=max(x1, x1 - leaf))
-            return (left, right)
-        gap = round(0.3 * (x1 - x0) * max(0.0, 2.0 * opening - 1.0))
-        middle = (x0 + x1) // 2
-        inside = Box(FacadeClass.window, middle - gap, y0 + (y1 - y0) // 4, middle + gap, y1, variant=4)
-        return (box, inside) if gap else (box,)
+from core.facade_elements import Box, Element, FacadeClass, Form, Motion
 
 
 class Style(NamedTuple):
@@ -122,7 +19,8 @@ class Style(NamedTuple):
     window: tuple[float, float]  # window width and height, fractions of bay and floor
     form: Form = Form.rectangle
     paired: bool = False
-    roof: bool = False
+    roof: float = 0.0  # probability of a roof with dormers
+    gable: float = 0.0  # probability of a gable over the middle, where there is no roof
     quoins: bool = False
     pilasters: bool = False
     head: Form | None = None  # molding above windows
@@ -133,12 +31,21 @@ class Style(NamedTuple):
 
 
 STYLES: Final = (
-    Style((3, 4), (0.17, 0.21), (0.42, 0.62), roof=True, head=Form.rectangle, balcony=0.6, shop=0.8),
-    Style((2, 3), (0.18, 0.23), (0.44, 0.62), form=Form.arch, quoins=True, deco=0.7, shop=0.4),
-    Style((2, 3), (0.21, 0.26), (0.34, 0.54), motion=Motion.shutter, balcony=0.35, shop=0.35),
-    Style((2, 3), (0.19, 0.24), (0.40, 0.54), pilasters=True, head=Form.pediment, deco=0.6, shop=0.35),
-    Style((3, 4), (0.24, 0.31), (0.58, 0.46), paired=True, motion=Motion.roller, balcony=0.65, shop=0.4),
-    Style((2, 4), (0.20, 0.25), (0.52, 0.54), paired=True, quoins=True, head=Form.rectangle, motion=Motion.roller),
+    Style((3, 3), (0.17, 0.21), (0.46, 0.66), roof=1.0, head=Form.rectangle, balcony=0.6, shop=0.8),
+    Style((2, 3), (0.18, 0.23), (0.48, 0.64), form=Form.arch, quoins=True, deco=0.7, shop=0.4),
+    Style((2, 3), (0.20, 0.26), (0.36, 0.58), roof=0.5, motion=Motion.shutter, balcony=0.35, shop=0.35),
+    Style((2, 3), (0.18, 0.24), (0.44, 0.56), gable=0.6, pilasters=True, head=Form.pediment, deco=0.6, shop=0.35),
+    Style((3, 4), (0.22, 0.30), (0.66, 0.52), paired=True, motion=Motion.roller, balcony=0.65, shop=0.4),
+    Style(
+        (2, 3),
+        (0.20, 0.25),
+        (0.58, 0.58),
+        paired=True,
+        roof=0.5,
+        quoins=True,
+        head=Form.rectangle,
+        motion=Motion.roller,
+    ),
 )
 
 
@@ -153,42 +60,28 @@ class Facade(NamedTuple):
     offset: int  # where its wall texture begins
 
 
-def fill(canvas: NDArray[np.uint8], box: Box, value: int) -> None:
-    """Fill `box` in `canvas` (uint8 [H, W]) with `value`, clipped to the canvas."""
-    kind, x0, y0, x1, y1, form, _ = box
-    if form is Form.rectangle or x1 - x0 < 4:
-        canvas[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = value
-    elif form is Form.arch:
-        half = (x1 - x0) / 2.0
-        rise = half if kind is not FacadeClass.window else half * 0.8
-        spring = min(y1, y0 + round(rise))
-        canvas[max(spring, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = value
-        angle = np.linspace(0.0, np.pi, 13)
-        x = (x0 + x1 - 1) / 2.0 + (half - 0.5) * np.cos(angle)
-        y = spring - (spring - y0) * np.sin(angle)
-        cv2.fillConvexPoly(canvas, np.rint(np.stack([x, y], axis=1)).astype(np.int32), value)
-    else:
-        inset = (x1 - x0) // 2 if form is Form.pediment else round(0.55 * (y1 - y0))
-        corners = [[x0, y1 - 1], [x0 + inset, y0], [x1 - 1 - inset, y0], [x1 - 1, y1 - 1]]
-        cv2.fillConvexPoly(canvas, np.array(corners, dtype=np.int32), value)
-
-
 class _Composer:
     """Collects the elements of one facade; all arguments in fractions of `size`, stored in pixels."""
 
-    def __init__(self, rng: np.random.Generator, size: int, width: float, crop: bool) -> None:
+    def __init__(self, rng: np.random.Generator, size: int, width: float, style: int | None) -> None:
         self.rng, self.size = rng, size
-        self.index = int(rng.integers(len(STYLES)))
+        drawn, crop = int(rng.integers(len(STYLES))), style is not None
+        self.index = drawn if style is None else style
         self.style = STYLES[self.index]
         self.elements: list[Element] = []
         side = 0.0 if crop else float(rng.uniform(0.0, 0.05))
         side = 0.0 if side < 0.015 else side
         self.left, self.right = side, width - side
         self.top = float(rng.uniform(0.02, 0.09))
-        self.bottom = 0.955
+        self.bottom = 0.955 if crop else float(rng.uniform(0.94, 0.98))
         self.bays = max(2, round((self.right - self.left) / float(rng.uniform(*self.style.pitch))))
-        self.margin = float(rng.uniform(0.015, 0.03)) + (0.02 if self.style.quoins else 0.0)
-        self.pitch = (self.right - self.left - 2.0 * self.margin) / self.bays
+        margin = float(rng.uniform(0.015, 0.03)) + (0.02 if self.style.quoins else 0.0)
+        # A wider middle, or wider ends: mirrored, as such houses are.
+        shares = np.ones(self.bays)
+        emphasis, ends = float(rng.choice([1.0, 1.25, 1.4])), bool(rng.random() < 0.4)
+        shares[[0, -1] if ends else [(self.bays - 1) // 2, self.bays // 2]] = emphasis
+        walls = np.cumsum(np.concatenate([[0.0], shares / shares.sum()]))
+        self.edges: list[float] = (self.left + margin + (self.right - self.left - 2.0 * margin) * walls).tolist()
         self.phases = rng.uniform(size=256)  # drawn once, so that no count of windows shifts later draws
 
     def chance(self, probability: float) -> bool:
@@ -214,16 +107,24 @@ class _Composer:
         self.elements.append(Element(box, motion, phase, period))
 
     def centre(self, bay: int) -> float:
-        return self.left + self.margin + self.pitch * (bay + 0.5)
+        return 0.5 * (self.edges[bay] + self.edges[bay + 1])
+
+    def pitch(self, bay: int) -> float:
+        return self.edges[bay + 1] - self.edges[bay]
 
     def middle(self, bay: int) -> bool:
         """Whether a bay is on the axis of symmetry."""
         return bay in {(self.bays - 1) // 2, self.bays // 2}
 
 
+def _modular(length: float, module: float = 1.0 / 64.0) -> float:
+    """Nearest whole number of modules: joiners make windows in stock sizes, and each is then drawn once."""
+    return max(1, round(length / module)) * module
+
+
 def _window(c: _Composer, bay: int, y: tuple[float, float], plan: "_FloorPlan") -> None:
     style, x = c.style, c.centre(bay)
-    half = 0.5 * style.window[0] * c.pitch
+    half = 0.5 * _modular(style.window[0] * c.pitch(bay))
     variant = int(c.phases[(bay * 17 + round(y[0] * 640)) % 256] * 4.0)
     if style.head is not None and plan.head:
         rise = 0.032 if style.head is Form.pediment else 0.018
@@ -259,17 +160,17 @@ def _upper_floor(c: _Composer, top: float, bottom: float, *, first: bool) -> Non
     balcony = int(c.rng.integers(1, 4)) if c.chance(style.balcony) else 0
     plan = _FloorPlan(c.chance(0.8), c.chance(0.75), c.chance(0.85), balcony, c.chance(style.deco))
     y0 = top + height * (0.24 if style.form is Form.rectangle else 0.16)
-    y = (y0, y0 + height * style.window[1])
+    y = (y0, y0 + _modular(height * style.window[1]))
     for bay in range(c.bays):
         _window(c, bay, y, plan)
         if plan.deco and y[1] + 0.05 < bottom:
-            half = 0.32 * style.window[0] * c.pitch
+            half = 0.36 * style.window[0] * c.pitch(bay)
             c.add(FacadeClass.deco, (c.centre(bay) - half, c.centre(bay) + half), (y[1] + 0.02, bottom - 0.012))
     if plan.balcony == 3 and first:
         c.add(FacadeClass.balcony, (c.left + 0.012, c.right - 0.012), (y[1] - 0.045, y[1] + 0.014))
     if style.pilasters:
-        for bay in range(c.bays + 1):
-            x = min(max(c.left + c.margin + c.pitch * bay, c.left + 0.014), c.right - 0.014)
+        for edge in c.edges:
+            x = min(max(edge, c.left + 0.014), c.right - 0.014)
             c.add(FacadeClass.pillar, (x - 0.014, x + 0.014), (top + 0.004, bottom))
 
 
@@ -277,7 +178,7 @@ def _ground_floor(c: _Composer, top: float) -> None:
     shops, height = c.chance(c.style.shop), c.bottom - top
     arched = c.style.form is Form.arch or c.chance(0.25)
     door_bay = c.bays // 2
-    half = min(0.5 * c.pitch - 0.02, 0.06)
+    half = 0.5 * _modular(min(c.pitch(door_bay) - 0.04, 0.12))
     for bay in range(c.bays):
         x = c.centre(bay)
         if bay == door_bay:
@@ -288,38 +189,54 @@ def _ground_floor(c: _Composer, top: float) -> None:
                     FacadeClass.molding, (x - half - 0.014, x + half + 0.014), (top + 0.1 * height, top + 0.19 * height)
                 )
         elif shops:
-            wide = 0.5 * c.pitch - 0.014
-            c.add(FacadeClass.shop, (x - wide, x + wide), (top + 0.14 * height, c.bottom - 0.012))
+            wide = 0.5 * _modular(c.pitch(bay) - 0.03)
+            form, variant = (Form.arch, 1) if arched else (Form.rectangle, 0)
+            y = (c.bottom - 0.012 - _modular(0.8 * height), c.bottom - 0.012)
+            c.add(FacadeClass.shop, (x - wide, x + wide), y, form=form, variant=variant)
         else:
-            wide = 0.5 * c.style.window[0] * c.pitch
-            y = (top + 0.26 * height, top + 0.74 * height)
+            wide = 0.5 * _modular(min(0.6, c.style.window[0] + 0.08) * c.pitch(bay))
+            y = (top + 0.26 * height, top + 0.26 * height + _modular(0.48 * height))
             form = Form.arch if arched else Form.rectangle
             c.add(FacadeClass.window, (x - wide, x + wide), y, form=form, variant=bay % 3)
             c.add(FacadeClass.sill, (x - wide - 0.008, x + wide + 0.008), (y[1], y[1] + 0.013))
         if shops and bay > 0:
-            edge = c.centre(bay) - 0.5 * c.pitch
+            edge = c.edges[bay]
             c.add(FacadeClass.pillar, (edge - 0.011, edge + 0.011), (top, c.bottom))
 
 
-def compose_facade(seed: int, index: int, size: int, width: float = 1.0, *, crop: bool = False) -> Facade:
-    """Compose facade `index` for a picture `size` pixels high; `width` is a fraction of `size`.
-
-    With `crop` the wall reaches both sides of its plot, as houses in a street do.
-    """
-    rng = np.random.Generator(np.random.PCG64([seed, index]))
-    c = _Composer(rng, size, width, crop)
-    style = c.style
-    hue, offset = float(rng.uniform(-1.0, 1.0)), int(rng.integers(size))
-    top = c.top
-    if style.roof:
-        height = float(rng.uniform(0.09, 0.13))
+def _roof(c: _Composer) -> float:
+    """Roof with dormers, gable, or neither; returns where the cornice begins."""
+    style, height, top = c.style, float(c.rng.uniform(0.09, 0.13)), c.top
+    kind = float(c.rng.random())
+    if kind < style.roof:
         c.add(FacadeClass.wall, (c.left, c.right), (top, top + height), form=Form.roof)
         for bay in range(c.bays):
-            c.add(
-                FacadeClass.window, (c.centre(bay) - 0.024, c.centre(bay) + 0.024), (top + 0.35 * height, top + height)
-            )
-        top += height
-    eaves = float(rng.uniform(0.028, 0.042))
+            x, y = c.centre(bay), (top + 0.34 * height, top + height)
+            c.add(FacadeClass.window, (x - 0.026, x + 0.026), y, variant=bay % 3)
+            c.add(FacadeClass.molding, (x - 0.032, x + 0.032), (y[0] - 0.02, y[0]), form=Form.pediment)
+        return top + height
+    if kind < style.gable:
+        middle = 0.5 * (c.edges[0] + c.edges[-1])
+        half = 0.28 * (c.right - c.left)
+        c.add(FacadeClass.molding, (middle - half, middle + half), (top, top + 0.8 * height), form=Form.pediment)
+        ornament = (top + 0.5 * height - 0.012, top + 0.5 * height + 0.024)
+        c.add(FacadeClass.deco, (middle - 0.3 * half, middle + 0.3 * half), ornament)
+        return top + 0.79 * height
+    return top
+
+
+def compose_facade(seed: int, index: int, size: int, width: float = 1.0, *, street: int | None = None) -> Facade:
+    """Compose facade `index` for a picture `size` pixels high; `width` is a fraction of `size`.
+
+    With `street`, the index of a style, the house stands in a street: it has that style, its wall reaches both sides
+    of its plot and its foot is where all others have it.
+    """
+    rng = np.random.Generator(np.random.PCG64([seed, index]))
+    c = _Composer(rng, size, width, street)
+    style = c.style
+    hue, offset = float(rng.uniform(-1.0, 1.0)), int(rng.integers(size))
+    top = _roof(c)
+    eaves = _modular(float(rng.uniform(0.028, 0.042)), 1.0 / 128.0)
     ground = c.bottom - float(rng.uniform(0.19, 0.25))
     floors = int(rng.integers(style.floors[0], style.floors[1] + 1))
     body, step = top + eaves, (ground - top - eaves) / floors
@@ -331,7 +248,7 @@ def compose_facade(seed: int, index: int, size: int, width: float = 1.0, *, crop
     if floors > 2 and c.chance(0.5):
         c.add(FacadeClass.cornice, (c.left, c.right), (body + step - 0.006, body + step + 0.006))
     _ground_floor(c, ground)
-    overhang = 0.0 if crop else min(c.left, 0.008)
+    overhang = 0.0 if street is not None else min(c.left, 0.008)
     c.add(FacadeClass.cornice, (c.left - overhang, c.right + overhang), (top, top + eaves), variant=1)
     c.add(FacadeClass.cornice, (c.left, c.right), (ground - 0.012, ground + 0.008))
     s = size

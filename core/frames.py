@@ -167,13 +167,14 @@ def contact_sheet(rows: Sequence[Sequence[Frame]], *, gap: int = 4) -> Frame:
 
 def to_network(frames: "Tensor") -> "Tensor":
     """Frames as a tensor, ``uint8 [N, H, W, 3]`` BGR, in network layout: ``float32 [N, 3, H, W]`` RGB in [-1, 1]."""
-    return frames.permute(0, 3, 1, 2).flip(1).float() / HALF_RANGE - 1
+    # TensorRT takes uint8 for inputs and outputs only: the cast comes first here, and last on the way back.
+    return frames.float().permute(0, 3, 1, 2).flip(1) / HALF_RANGE - 1
 
 
 def to_frames(images: "Tensor") -> "Tensor":
     """The way back: ``float [N, 3, H, W]`` RGB in [-1, 1] as ``uint8 [N, H, W, 3]`` BGR, rounded and clamped."""
     levels = ((images.float() + 1) * HALF_RANGE).round().clamp(0, 255)
-    return levels.byte().flip(1).permute(0, 2, 3, 1)
+    return levels.flip(1).permute(0, 2, 3, 1).byte()
 
 
 def frames_to_array(frames: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -5,12 +5,10 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from core.configuration import DiscriminatorConfig, Norm
+from core.complexity import MAX_FACTOR
+from core.configuration import DiscriminatorConfig, Norm, Padding
 from core.errors import InvalidInputError
 from core.networks.layers import convolution, initialize, normalization
-from core.configuration import Padding
-
-MAX_FACTOR: Final = 8
 
 STRIDED_LAYERS: Final = {16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 """Receptive field in pixels -> convolutions of stride 2 before the two of stride 1."""

@@ -4,12 +4,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core.complexity import encoder_channels
 from core.configuration import Decoder, GeneratorConfig, Norm
 from core.frames import Size, check_multiple
 from core.networks.layers import convolution, initialize, normalization
 
-MAX_FACTOR = 8
-"""The deepest layers have eight times the width of the first: 512 channels in the paper."""
 DROPOUT_LAYERS = 3
 
 
@@ -63,11 +62,6 @@ class UNetGenerator(nn.Module):
     def check_size(self, size: Size) -> None:
         """Refuse a size that is not a multiple of 2**levels (``InvalidInputError``)."""
         check_multiple(size, self.config.levels)
-
-
-def encoder_channels(config: GeneratorConfig) -> tuple[int, ...]:
-    """Output channels of the encoder's layers, e.g. 64, 128, 256, 512, 512, 512, 512, 512."""
-    return tuple(config.width * min(2**i, MAX_FACTOR) for i in range(config.levels))
 
 
 def _encoder_block(config: GeneratorConfig, inputs: int, outputs: int, *, normalized: bool) -> nn.Sequential:

@@ -1,0 +1,50 @@
+# Everything a contributor types. Each target sets up what it needs: Python 3.11 or newer with pip and venv is enough.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UV_VERSION := 0.13.9
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED)  ## install everything into .venv
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[all]' --group dev
+	@# Without libGL on the system only the wheel without windows works; both must never be installed together.
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || { \
+	  echo "no libGL on this system: installing OpenCV without windows (p2p-run then needs --no-show)"; \
+	  $(BIN)/uv pip uninstall --quiet --python $(BIN)/python opencv-python && \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt opencv-python-headless; }
+	touch $(INSTALLED)
+
+demo: $(INSTALLED)  ## train, export, translate a stream and report: a few minutes, nothing needed
+	$(BIN)/p2p-demo
+
+test: $(INSTALLED)  ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(INSTALLED)  ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)  ## measure the fused graph against naive export, eager PyTorch and start-up
+	$(BIN)/python -m benchmarks.fused_graph
+	$(BIN)/python -m benchmarks.startup
+
+clean:  ## remove what the targets above made, .venv included
+	rm -rf $(VENV) build *.egg-info demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,70 @@
+"""The one graph every target is made from: frames in, frames out, nothing left for Python to do to a pixel."""
+
+import copy
+
+from torch import Tensor, nn
+
+from core.configuration import Norm
+from core.frames import to_frames, to_network
+from core.manifest import Normalization
+from core.networks import UNetGenerator
+from core.precision import Precision
+
+
+class DeployGraph(nn.Module):
+    """``uint8 [N, H, W, 3]`` BGR frames to ``uint8 [N, H, W, 3]`` BGR frames.
+
+    Colour order, layout, scaling to [-1, 1], the generator in ``precision`` (fp32 or fp16), and the way back (scaled
+    in fp32, rounded, clamped) are all inside.
+    """
+
+    def __init__(self, generator: UNetGenerator, normalization: Normalization, precision: Precision) -> None:
+        super().__init__()
+        assert precision is not Precision.INT8, "INT8 graphs are quantized from an fp32 or fp16 one"
+        self.generator = deployable(generator, normalization)
+        self.half_precision = precision is Precision.FP16
+        if self.half_precision:
+            self.generator.half()
+        self.eval()
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Translate frames."""
+        images = to_network(frames)
+        if self.half_precision:
+            images = images.half()
+        translated: Tensor = self.generator(images)
+        return to_frames(translated)
+
+
+def deployable(generator: UNetGenerator, normalization: Normalization) -> UNetGenerator:
+    """A copy of ``generator`` in evaluation mode that normalizes as ``normalization`` says, whatever reads the graph.
+
+    ONNX export drops batch norm's training mode without a word, so the statistics of the picture at hand are spelled
+    out as instance norm with the same weights, bias and epsilon: at N = 1 the two are the same function.
+    """
+    generator = copy.deepcopy(generator).cpu().eval()
+    if normalization is not Normalization.INSTANCE:
+        return generator
+    for parent in list(generator.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, _instance_norm(child))
+    return generator
+
+
+def _instance_norm(batch_norm: nn.BatchNorm2d) -> nn.InstanceNorm2d:
+    norm = nn.InstanceNorm2d(batch_norm.num_features, eps=batch_norm.eps, affine=True)
+    norm.weight = batch_norm.weight
+    norm.bias = batch_norm.bias
+    return norm.eval()
+
+
+def choose_normalization(norm: Norm, *, instance_statistics: bool) -> Normalization:
+    """How a generator with ``norm`` layers is to be deployed, given the statistics it was trained to infer with."""
+    match norm:
+        case Norm.NONE:
+            return Normalization.NONE
+        case Norm.INSTANCE:
+            return Normalization.INSTANCE
+        case Norm.BATCH:
+            return Normalization.INSTANCE if instance_statistics else Normalization.RUNNING

@@ -1,0 +1,52 @@
+"""OpenVINO IR: the ONNX graph converted, and its INT8 version quantized by NNCF."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import openvino
+
+from core.frames import Frame
+from core.precision import Precision
+from export.quiet import quiet
+
+
+def write_ir(source: Path, target: Path, precision: Precision) -> None:
+    """Convert the fp32 ONNX graph in ``source`` to ``target`` (.xml, weights in .bin beside it).
+
+    FP16 is a storage format here: what the weights are executed in is the engine's choice, and on a CPU that is fp32.
+    """
+    assert precision is not Precision.INT8
+    model = openvino.convert_model(source)
+    openvino.save_model(model, target, compress_to_fp16=precision is Precision.FP16)
+
+
+def write_quantized_ir(source: Path, target: Path, frames: Sequence[Frame], *, has_vnni: bool) -> None:
+    """Quantize the fp32 ONNX graph in ``source`` to INT8 with ranges measured on ``frames``, and write it to ``target``.
+
+    Weights are symmetric and activations asymmetric (LeakyReLU is); without VNNI weights keep to 7 bits, because pairs
+    of products are added in 16 bits, which saturates. The first and the last layer stay in float.
+    """
+    import nncf
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
+
+    model = openvino.convert_model(source)
+    overflow_fix = OverflowFix.DISABLE if has_vnni else OverflowFix.ENABLE
+    with quiet():
+        quantized = nncf.quantize(
+            model,
+            nncf.Dataset([frame[np.newaxis] for frame in frames]),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(frames),
+            fast_bias_correction=True,
+            ignored_scope=nncf.IgnoredScope(names=outer_layers(model)),
+            advanced_parameters=AdvancedQuantizationParameters(overflow_fix=overflow_fix),
+        )
+    openvino.save_model(quantized, target, compress_to_fp16=False)
+
+
+def outer_layers(model: openvino.Model) -> list[str]:
+    """Names of the first convolution and of the last layer of ``model``."""
+    kinds = ("Convolution", "ConvolutionBackpropData")
+    layers = [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() in kinds]
+    return [layers[0], layers[-1]]

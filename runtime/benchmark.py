@@ -1,0 +1,111 @@
+"""Latency of several engines in one run, so that their ratios hold.
+
+Engines are timed in blocks, one engine alive at a time, in an order that rotates from block to block: idle workers of
+one library spin for a while and rob another that is timed meanwhile, and a shared machine's speed drifts.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from core.frames import Frame
+from core.manifest import Latency
+from runtime.engines.base import Engine
+from runtime.latency import NS_PER_MS, LatencySummary, summarize
+
+BLOCKS: Final = 3
+WARM_UP: Final = 5
+"""Calls at the start of every block that are not counted: lazy allocations, cold caches, threads that wake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Something to be timed: ``open`` loads it anew for every block."""
+
+    name: str
+    open: Callable[[], AbstractContextManager[Engine]]
+
+
+@dataclass(slots=True)
+class Measured:
+    """What was measured of a candidate."""
+
+    device: str = ""
+    threads: int = 0
+    load_seconds: float = 0.0
+    """Of the last time it was loaded: reading, compiling and the first translation."""
+    raw_ms: list[float] = field(default_factory=list)
+
+    @property
+    def latency(self) -> LatencySummary:
+        """Percentiles over all blocks."""
+        return summarize(self.raw_ms)
+
+    def entry(self) -> Latency:
+        """The same as a manifest keeps it: milliseconds to the microsecond, percentiles with too few runs absent."""
+        summary = self.latency
+        assert summary.p50 is not None, "at least two runs are needed for a median"
+        return Latency(
+            p50=round(summary.p50, 3),
+            p90=None if summary.p90 is None else round(summary.p90, 3),
+            p99=None if summary.p99 is None else round(summary.p99, 3),
+            runs=summary.count,
+            threads=self.threads,
+            device=self.device,
+        )
+
+
+def measure(
+    candidates: Sequence[Candidate],
+    frame: Frame,
+    *,
+    runs: int,
+    blocks: int = BLOCKS,
+    on_block: Callable[[str], None] = lambda _name: None,
+) -> dict[str, Measured]:
+    """Time the translation of ``frame`` by every candidate, ``runs`` times in all, in ``blocks`` rotating blocks.
+
+    A latency is the time from a frame in memory to its translation in memory, frames being ``uint8 [H, W, 3]`` BGR.
+    ``on_block`` is told the name of the candidate whose block begins.
+    """
+    measured = {candidate.name: Measured() for candidate in candidates}
+    for block in range(blocks):
+        share = runs * (block + 1) // blocks - runs * block // blocks
+        start = block % len(candidates) if candidates else 0
+        for candidate in (*candidates[start:], *candidates[:start]):
+            on_block(candidate.name)
+            _time_block(candidate, frame, share, measured[candidate.name])
+    return measured
+
+
+def _time_block(candidate: Candidate, frame: Frame, runs: int, measured: Measured) -> None:
+    begin = time.perf_counter_ns()
+    with candidate.open() as engine:
+        engine.translate(frame)
+        measured.load_seconds = (time.perf_counter_ns() - begin) / 1e9
+        measured.device, measured.threads = engine.device, engine.threads
+        for _ in range(WARM_UP):
+            engine.translate(frame)
+        for _ in range(runs):
+            start = time.perf_counter_ns()
+            engine.translate(frame)
+            measured.raw_ms.append((time.perf_counter_ns() - start) / NS_PER_MS)
+
+
+def matrix_rate_gflops(size: int = 2048, repeats: int = 5) -> float:
+    """The machine's own ceiling: 10^9 floating-point operations a second in an fp32 matrix product, best of ``repeats``.
+
+    All cores are used (by NumPy's BLAS); an engine that reaches this on convolutions leaves nothing to gain.
+    """
+    generator = np.random.default_rng(0)
+    one = generator.random((size, size), dtype=np.float32)
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter_ns()
+        np.matmul(one, one)
+        seconds.append((time.perf_counter_ns() - start) / 1e9)
+    return 2 * size**3 / min(seconds) / 1e9

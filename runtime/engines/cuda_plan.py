@@ -1,0 +1,178 @@
+"""TensorRT and TensorRT-RTX engines ("plans") on an NVIDIA GPU.
+
+Both have one Python API; the module that reads the plan is handed in. What only TensorRT-RTX has (CUDA graphs of its
+own, a runtime configuration) is found with ``hasattr``. Memory is pinned and all work goes to a stream of its own
+(NVIDIA, "TensorRT best practices": asynchronous copies need pinned memory, the default stream serializes).
+"""
+
+import ctypes
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import BundleError, UnavailableError
+from core.formats import TARGETS
+from core.frames import Size
+from runtime.engines.base import Engine
+
+
+class CudaPlanEngine(Engine):
+    """A plan, its execution context, its pinned and device buffers, and its CUDA graph."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        flavour: str,
+        threads: int,
+        trt: ModuleType | None = None,
+        cuda: ModuleType | None = None,
+    ) -> None:
+        """Load the plan at ``path``.
+
+        Args:
+            path: a file that ``p2p-export`` wrote.
+            flavour: ``tensorrt`` or ``tensorrt_rtx``.
+            threads: recorded only; the work is the GPU's.
+            trt: the TensorRT module; default: the flavour's own.
+            cuda: the CUDA runtime bindings; default: ``cuda.bindings.runtime``.
+
+        Raises:
+            UnavailableError: if there is no NVIDIA GPU or driver.
+            BundleError: if the plan cannot be read by this library, GPU or version.
+        """
+        trt = trt or importlib.import_module(TARGETS[flavour].modules[0])
+        self._cuda = _Cuda(cuda or importlib.import_module("cuda.bindings.runtime"))
+        self.device = self._cuda.device_name(TARGETS[flavour].title)
+        self.threads = threads
+        logger = trt.Logger(trt.Logger.ERROR)
+        self._plan = trt.Runtime(logger).deserialize_cuda_engine(path.read_bytes())
+        if self._plan is None:
+            raise BundleError(
+                f"{path} cannot be read by {TARGETS[flavour].title} {trt.__version__} on {self.device}: "
+                "export it again on this machine"
+            )
+        self._context, self._captures_itself = _execution_context(self._plan, trt)
+        names = [self._plan.get_tensor_name(i) for i in range(self._plan.num_io_tensors)]
+        is_input = {name: self._plan.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
+        source = next(name for name in names if is_input[name])
+        target = next(name for name in names if not is_input[name])
+        self.batch, height, width, _ = tuple(self._plan.get_tensor_shape(source))
+        self.size = Size(height, width)
+        shape = (self.batch, height, width, 3)
+        self._stream = self._cuda.stream()
+        self._host_input = self._cuda.pinned(shape)
+        self._host_output = self._cuda.pinned(shape)
+        self._device_input = self._cuda.allocate(self._host_input.nbytes)
+        self._device_output = self._cuda.allocate(self._host_output.nbytes)
+        self._context.set_tensor_address(source, self._device_input)
+        self._context.set_tensor_address(target, self._device_output)
+        self._enqueue()  # the first run allocates and compiles, which must not be captured
+        self._cuda.wait(self._stream)
+        self._graph = None if self._captures_itself else self._cuda.capture(self._stream, self._enqueue)
+
+    def _enqueue(self) -> None:
+        self._cuda.copy(self._device_input, self._host_input.ctypes.data, self._host_input.nbytes, self._stream, up=True)
+        if not self._context.execute_async_v3(self._stream):
+            raise UnavailableError("TensorRT could not run the engine: export it again on this machine")
+        self._cuda.copy(
+            self._host_output.ctypes.data, self._device_output, self._host_output.nbytes, self._stream, up=False
+        )
+
+    def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        np.copyto(self._host_input, frames)
+        if self._graph is None:
+            self._enqueue()
+        else:
+            self._cuda.launch(self._graph, self._stream)
+        self._cuda.wait(self._stream)
+        return self._host_output.copy()
+
+    def close(self) -> None:
+        """Free the buffers and the stream."""
+        self._cuda.free()
+
+
+def _execution_context(plan: Any, trt: ModuleType) -> tuple[Any, bool]:
+    """The context that runs ``plan``, and whether it makes CUDA graphs by itself (TensorRT-RTX does, when told to)."""
+    if hasattr(plan, "create_runtime_config") and hasattr(trt, "CudaGraphStrategy"):
+        config = plan.create_runtime_config()
+        config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        return plan.create_execution_context(config), True
+    return plan.create_execution_context(), False
+
+
+class _Cuda:
+    """The few calls of the CUDA runtime that an engine needs, each checked."""
+
+    def __init__(self, bindings: ModuleType) -> None:
+        self._api = bindings
+        self._device: list[int] = []
+        self._host: list[int] = []
+        self._streams: list[Any] = []
+
+    def _check(self, answer: tuple[Any, ...], what: str) -> Any:
+        if int(answer[0]) != 0:
+            raise UnavailableError(f"CUDA could not {what}: {getattr(answer[0], 'name', answer[0])}")
+        return answer[1] if len(answer) > 1 else None
+
+    def device_name(self, title: str) -> str:
+        advice = f"{title} engines run on an NVIDIA GPU, and CUDA finds none here"
+        try:
+            answer = self._api.cudaGetDeviceCount()
+        except RuntimeError as error:  # the bindings raise where there is no driver to ask
+            raise UnavailableError(f"{advice} (no CUDA driver): choose another target") from error
+        if int(answer[0]) != 0 or answer[1] < 1:
+            raise UnavailableError(f"{advice} ({getattr(answer[0], 'name', answer[0])}): choose another target")
+        name = self._check(self._api.cudaGetDeviceProperties(0), "name the GPU").name
+        return f"cuda:0 {bytes(name).split(bytes(1))[0].decode()}"
+
+    def stream(self) -> int:
+        stream = self._check(
+            self._api.cudaStreamCreateWithFlags(self._api.cudaStreamNonBlocking), "create a stream"
+        )
+        self._streams.append(stream)
+        return int(stream)
+
+    def allocate(self, size: int) -> int:
+        pointer = int(self._check(self._api.cudaMalloc(size), f"allocate {size} bytes on the GPU"))
+        self._device.append(pointer)
+        return pointer
+
+    def pinned(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        size = int(np.prod(shape))
+        pointer = int(self._check(self._api.cudaHostAlloc(size, 0), f"allocate {size} pinned bytes"))
+        self._host.append(pointer)
+        memory = (ctypes.c_uint8 * size).from_address(pointer)
+        return np.frombuffer(memory, dtype=np.uint8).reshape(shape)
+
+    def copy(self, target: int, source: int, size: int, stream: int, *, up: bool) -> None:
+        kinds = self._api.cudaMemcpyKind
+        kind = kinds.cudaMemcpyHostToDevice if up else kinds.cudaMemcpyDeviceToHost
+        self._check(self._api.cudaMemcpyAsync(target, source, size, kind, stream), "copy a frame")
+
+    def wait(self, stream: int) -> None:
+        self._check(self._api.cudaStreamSynchronize(stream), "finish a frame")
+
+    def capture(self, stream: int, work: Any) -> Any:
+        mode = self._api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        self._check(self._api.cudaStreamBeginCapture(stream, mode), "begin a CUDA graph")
+        work()
+        graph = self._check(self._api.cudaStreamEndCapture(stream), "end a CUDA graph")
+        return self._check(self._api.cudaGraphInstantiate(graph, 0), "instantiate a CUDA graph")
+
+    def launch(self, graph: Any, stream: int) -> None:
+        self._check(self._api.cudaGraphLaunch(graph, stream), "launch a CUDA graph")
+
+    def free(self) -> None:
+        for stream in self._streams:
+            self._check(self._api.cudaStreamDestroy(stream), "destroy a stream")
+        for pointer in self._device:
+            self._check(self._api.cudaFree(pointer), "free GPU memory")
+        for pointer in self._host:
+            self._check(self._api.cudaFreeHost(pointer), "free pinned memory")
+        self._streams, self._device, self._host = [], [], []

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from core.checkpoint import load_generator, read_info, save_generator
+from core.configuration import CheckpointInfo, DataConfig, Decoder, GeneratorConfig
+from core.errors import CheckpointError
+from core.networks import UNetGenerator
+
+CONFIG = GeneratorConfig(width=2, levels=3, decoder=Decoder.RESIZE, out_channels=2)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[Path, UNetGenerator]:
+    generator = UNetGenerator(CONFIG)
+    generator(torch.randn(4, 3, 16, 16))  # running statistics move away from their initial values
+    path = tmp_path / "generator.safetensors"
+    save_generator(path, generator, CheckpointInfo(generator=CONFIG, data=DataConfig(), step=7, name="run"))
+    return path, generator
+
+
+def test_a_checkpoint_needs_nothing_but_itself(saved: tuple[Path, UNetGenerator]) -> None:
+    path, generator = saved
+    loaded, info = load_generator(path)
+    image = torch.randn(1, 3, 16, 16)
+    assert torch.equal(loaded(image), generator.eval()(image))
+    assert info == read_info(path)
+    assert (info.generator, info.step, info.name) == (CONFIG, 7, "run")
+
+
+def test_truncated_foreign_and_missing_files_are_refused(saved: tuple[Path, UNetGenerator], tmp_path: Path) -> None:
+    path, _ = saved
+    truncated = tmp_path / "truncated.safetensors"
+    truncated.write_bytes(path.read_bytes()[:-100])
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"weight": torch.zeros(1)}, foreign)
+    text = tmp_path / "text.safetensors"
+    text.write_text("not weights")
+    empty = tmp_path / "empty.safetensors"
+    empty.touch()
+    for bad in (truncated, foreign, text, empty, tmp_path / "missing.safetensors"):
+        with pytest.raises(CheckpointError, match=bad.name):
+            load_generator(bad)
