@@ -103,3 +103,12 @@ def point_latest(folder: Path, link: Path | None = None) -> None:
         partial.replace(link)
     except OSError as error:
         raise InvalidInputError(f"cannot write the link {link}: {error.strerror or error}") from error
+
+
+def find_latest(folder: Path) -> Path | None:
+    """What the link ``latest`` in ``folder`` points at, by its own name; None if there is no such link or target."""
+    link = folder / "latest"
+    if not link.exists():
+        return None
+    target = link.resolve()
+    return folder / target.name if target.parent == folder.resolve() else target

@@ -1,5 +1,6 @@
 """Where training pairs and held-out frames come from, without PyTorch: folders of side-by-side images, and the
-built-in facades."""
+built-in facades.
+"""
 
 from collections.abc import Sequence
 from enum import StrEnum

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from calibration.frames import calibration_frames, spread
-from core.atomic import atomic_folder, point_latest
+from core.atomic import atomic_folder, find_latest, point_latest
 from core.checkpoint import GENERATOR_FILE, load_generator
 from core.configuration import CheckpointInfo
 from core.errors import InvalidInputError, UnavailableError
@@ -96,10 +96,9 @@ def find_checkpoint(place: Path | None) -> Path:
         InvalidInputError: if there is no run, or the folder is none.
     """
     if place is None:
-        place = Path("runs/latest")
-        if not place.exists():
+        place = find_latest(Path("runs"))
+        if place is None:
             raise InvalidInputError("there is no run to export in runs/: train one with p2p-train")
-        place = Path("runs") / place.resolve().name
     if not place.exists():
         raise InvalidInputError(f"there is no run or checkpoint {place}: train one with p2p-train")
     if place.is_dir():
@@ -148,8 +147,7 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
         artifacts = _measure_all(built, generator, info, held_out, runs=request.runs, say=say)
         manifest = _describe(request.checkpoint, info, normalization, artifacts)
         write_manifest(folder, manifest)
-    if out.resolve().parent == EXPORTS.resolve():
-        point_latest(out)
+    point_latest(out, EXPORTS / "latest")
     return ExportResult(folder=out, manifest=manifest, left_out=left_out)
 
 

@@ -1,4 +1,4 @@
-"""Is the exported model still the model that was trained? Its output against the PyTorch generator's, on held-out frames."""
+"""Is the exported model still the model that was trained? Its pictures against PyTorch's, on held-out frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ def write_ir(source: Path, target: Path, precision: Precision) -> None:
 
 
 def write_quantized_ir(source: Path, target: Path, frames: Sequence[Frame], *, has_vnni: bool) -> None:
-    """Quantize the fp32 ONNX graph in ``source`` to INT8 with ranges measured on ``frames``, and write it to ``target``.
+    """Quantize the fp32 ONNX graph in ``source`` to INT8, ranges measured on ``frames``, and write it to ``target``.
 
     Weights are symmetric and activations asymmetric (LeakyReLU is); without VNNI weights keep to 7 bits, because pairs
     of products are added in 16 bits, which saturates. The first and the last layer stay in float.

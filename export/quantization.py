@@ -1,4 +1,4 @@
-"""INT8 ONNX graphs, quantized by ONNX Runtime: one for its own CPU kernels, one for TensorRT, which want different ones."""
+"""INT8 ONNX graphs, quantized by ONNX Runtime: one for its own CPU kernels, and another for TensorRT."""
 
 import tempfile
 from collections.abc import Sequence
@@ -38,8 +38,8 @@ def quantize_for_cpu(source: Path, target: Path, frames: Sequence[Frame], *, has
     """Quantize the fp32 graph in ``source`` for ONNX Runtime's CPU kernels, with ranges measured on ``frames``.
 
     Activations unsigned, weights signed and per channel. Without VNNI the CPU adds pairs of 8-bit products in 16 bits,
-    which saturates; weights then keep to 7 bits. Transposed convolutions have no INT8 kernel there and stay in float, as
-    do the first convolution and the last layer.
+    which saturates; weights then keep to 7 bits. Transposed convolutions have no INT8 kernel there and stay in float,
+    as do the first convolution and the last layer.
     """
     _quantize(
         source,

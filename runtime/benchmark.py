@@ -97,7 +97,7 @@ def _time_block(candidate: Candidate, frame: Frame, runs: int, measured: Measure
 
 
 def matrix_rate_gflops(size: int = 2048, repeats: int = 5) -> float:
-    """The machine's own ceiling: 10^9 floating-point operations a second in an fp32 matrix product, best of ``repeats``.
+    """The machine's own ceiling: 10^9 operations a second in an fp32 matrix product, the best of ``repeats``.
 
     All cores are used (by NumPy's BLAS); an engine that reaches this on convolutions leaves nothing to gain.
     """

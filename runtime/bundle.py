@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from core.atomic import find_latest
 from core.errors import BundleError, InvalidInputError, UnavailableError
 from core.formats import TARGETS
 from core.machine import this_machine
@@ -79,8 +80,7 @@ def open_bundle(folder: Path | None = None) -> Bundle:
         BundleError: if there is none, or its manifest is damaged.
     """
     if folder is None:
-        folder = EXPORTS / "latest"
-        if not folder.is_dir():
+        folder = find_latest(EXPORTS)
+        if folder is None:
             raise BundleError(f"there is no bundle in {EXPORTS}/: make one with p2p-export")
-        folder = EXPORTS / folder.resolve().name  # the bundle's own name is what people want to read
     return Bundle(folder, read_manifest(folder))

@@ -1,0 +1,1 @@
+"""Training: paired data in, a run folder with the generator, its samples and its figures out."""

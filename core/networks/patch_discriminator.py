@@ -25,15 +25,13 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, config: DiscriminatorConfig | None = None) -> None:
         super().__init__()
         self.config = config or DiscriminatorConfig()
-        if self.config.receptive_field == 1:
-            layers = _pixel_layers(self.config)
-        else:
-            layers = _patch_layers(self.config)
+        pixel_gan = self.config.receptive_field == 1
+        layers = _pixel_layers(self.config) if pixel_gan else _patch_layers(self.config)
         self.layers = nn.Sequential(*layers)
         initialize(self)
 
     def forward(self, source: Tensor, image: Tensor) -> Tensor:
-        """Scores (logits) ``float [N, 1, h, w]`` of ``image`` as the translation of ``source``, both ``[N, C, H, W]``."""
+        """Logits ``float [N, 1, h, w]`` of ``image`` as the translation of ``source``, both ``float [N, C, H, W]``."""
         scores: Tensor = self.layers(torch.cat([source, image], 1))
         return scores
 

@@ -1,4 +1,4 @@
-"""The U-Net generator (Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks", 6.1.1)."""
+"""The U-Net generator: Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks", 6.1.1."""
 
 import torch
 from torch import Tensor, nn

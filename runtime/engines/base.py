@@ -32,7 +32,8 @@ class Engine(ABC):
         Raises:
             InvalidInputError: for a frame of another size or type.
         """
-        return self.infer(frame[np.newaxis])[0]
+        translation: Frame = self.infer(frame[np.newaxis])[0]
+        return translation
 
     def infer(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The translations of ``uint8 [batch, H, W, 3]`` BGR frames, in an array that the caller may keep.
@@ -54,7 +55,7 @@ class Engine(ABC):
 
     def close(self) -> None:
         """Give back what the engine holds; it cannot be used afterwards."""
-        return None
+        return
 
     def __enter__(self) -> Self:
         """The engine itself; it is closed at the end of the block."""

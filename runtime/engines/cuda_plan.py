@@ -76,12 +76,11 @@ class CudaPlanEngine(Engine):
         self._graph = None if self._captures_itself else self._cuda.capture(self._stream, self._enqueue)
 
     def _enqueue(self) -> None:
-        self._cuda.copy(self._device_input, self._host_input.ctypes.data, self._host_input.nbytes, self._stream, up=True)
+        source, target = self._host_input, self._host_output
+        self._cuda.copy(self._device_input, source.ctypes.data, source.nbytes, self._stream, up=True)
         if not self._context.execute_async_v3(self._stream):
             raise UnavailableError("TensorRT could not run the engine: export it again on this machine")
-        self._cuda.copy(
-            self._host_output.ctypes.data, self._device_output, self._host_output.nbytes, self._stream, up=False
-        )
+        self._cuda.copy(target.ctypes.data, self._device_output, target.nbytes, self._stream, up=False)
 
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         np.copyto(self._host_input, frames)
@@ -132,9 +131,7 @@ class _Cuda:
         return f"cuda:0 {bytes(name).split(bytes(1))[0].decode()}"
 
     def stream(self) -> int:
-        stream = self._check(
-            self._api.cudaStreamCreateWithFlags(self._api.cudaStreamNonBlocking), "create a stream"
-        )
+        stream = self._check(self._api.cudaStreamCreateWithFlags(self._api.cudaStreamNonBlocking), "create a stream")
         self._streams.append(stream)
         return int(stream)
 
@@ -148,7 +145,7 @@ class _Cuda:
         pointer = int(self._check(self._api.cudaHostAlloc(size, 0), f"allocate {size} pinned bytes"))
         self._host.append(pointer)
         memory = (ctypes.c_uint8 * size).from_address(pointer)
-        return np.frombuffer(memory, dtype=np.uint8).reshape(shape)
+        return np.ctypeslib.as_array(memory).reshape(shape)
 
     def copy(self, target: int, source: int, size: int, stream: int, *, up: bool) -> None:
         kinds = self._api.cudaMemcpyKind

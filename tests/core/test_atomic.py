@@ -1,22 +1,20 @@
-import os
 from pathlib import Path
 
 import pytest
 
-from core.atomic import atomic_file, atomic_folder, point_latest, write_text
+from core.atomic import atomic_file, atomic_folder, find_latest, point_latest, write_text
 from core.errors import InvalidInputError
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder))
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     write_text(path, "old")
-    with pytest.raises(RuntimeError), atomic_file(path) as partial:
-        partial.write_text("half")
-        raise RuntimeError
+    with pytest.raises(InvalidInputError), atomic_file(path) as partial:
+        partial.write_text((tmp_path / "missing").read_text())
     assert path.read_text() == "old"
     assert names(tmp_path) == ["file.txt"]
 
@@ -25,9 +23,8 @@ def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> Non
     path = tmp_path / "bundle"
     with atomic_folder(path) as partial:
         (partial / "old").touch()
-    with pytest.raises(KeyboardInterrupt), atomic_folder(path) as partial:
-        (partial / "new").touch()
-        raise KeyboardInterrupt
+    with pytest.raises(FileNotFoundError), atomic_folder(path) as partial:
+        (partial / "new").write_text((tmp_path / "missing").read_text())
     assert names(path) == ["old"]
     assert names(tmp_path) == ["bundle"]
 
@@ -45,8 +42,17 @@ def test_latest_points_at_the_newest_and_survives_a_move(tmp_path: Path) -> None
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         point_latest(tmp_path / name)
-    assert (tmp_path / "latest").resolve().name == "two"
-    assert not Path(os.readlink(tmp_path / "latest")).is_absolute()
+    assert find_latest(tmp_path) == tmp_path / "two"
+    assert not (tmp_path / "latest").readlink().is_absolute()
+
+
+def test_latest_may_lie_elsewhere_and_may_be_gone(tmp_path: Path) -> None:
+    assert find_latest(tmp_path / "runs") is None
+    (tmp_path / "elsewhere").mkdir()
+    point_latest(tmp_path / "elsewhere", tmp_path / "runs" / "latest")
+    assert find_latest(tmp_path / "runs") == (tmp_path / "elsewhere").resolve()
+    (tmp_path / "elsewhere").rmdir()
+    assert find_latest(tmp_path / "runs") is None
 
 
 def test_a_folder_named_latest_that_is_no_link_is_not_replaced(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_initial_weights_follow_the_paper() -> None:
 
 @pytest.mark.parametrize("size", [Size(100, 256), Size(256, 128)])
 def test_sizes_that_do_not_halve_evenly_are_refused_with_one_that_does(size: Size) -> None:
-    with pytest.raises(InvalidInputError, match="not a multiple of 256.*use 256x256"):
+    with pytest.raises(InvalidInputError, match=r"not a multiple of 256.*use 256x256"):
         UNetGenerator(GeneratorConfig(width=1)).check_size(size)
 
 

@@ -1,0 +1,106 @@
+"""``p2p-demo``: the whole way in a few minutes, on what is built in.
+
+It types the commands that a user would type, each in a process of its own, and shows them; then it puts what came out
+on one page.
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from core.command_line import run_command
+
+MODULES: Final = {"p2p-train": "train.command", "p2p-export": "export.command", "p2p-run": "runtime.command"}
+"""The commands, as modules: they are run by this very Python, wherever its scripts lie."""
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the run, the bundle, the video and the report.")] = Path("demo"),
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 900,
+    width: Annotated[int, typer.Option(min=1, help="Channels of the generator's first layer.")] = 16,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of the demo stream to translate.")] = 300,
+) -> None:
+    """Train a small generator on the built-in facades, export it to every target, translate a stream, and report."""
+    from core.atomic import make_folder
+    from core.errors import GateMissedError
+    from export.requirements import require_demo_libraries
+
+    require_demo_libraries()
+    from export.demo_report import write_report
+
+    begin = time.monotonic()
+    make_folder(out)
+    run, bundle, video = _fresh_folder(out / "run"), out / "bundle", out / "output.mp4"
+    training = ["--width", str(width), "--steps", str(steps), "--out", str(run)]
+    commands = [["p2p-train", *training, *TUNING], ["p2p-export", str(run), "--all", "--out", str(bundle)]]
+    for command in commands:
+        _type(command)
+    stream = ["p2p-run", str(bundle), "--source", "demo", "--frames", str(frames), "--side-by-side", "--no-show"]
+    commands.append([*stream, "--output", str(video), "--json"])
+    summary = json.loads(_type(commands[-1], capture=True))
+    report = out / "report.html"
+    manifest = write_report(report, run=run, bundle=bundle, video=video, stream=summary, commands=commands)
+    _print_table(bundle, manifest, summary)
+    print(f"\n{video}: the stream, input beside output\n{report}: the whole story on one page")
+    print(f"done in {time.monotonic() - begin:.0f} s; next: p2p-run {bundle} --camera 0")
+    if manifest.recommended is None:
+        raise GateMissedError(f"no artifact in {bundle} is faithful to the trained generator: see {report}")
+
+
+TUNING: Final = ("--lr", "0.0005", "--d-width", "16")
+"""For a run of minutes: a small discriminator, and a higher rate than the paper's, which is meant for hours."""
+
+
+def _fresh_folder(folder: Path) -> Path:
+    """``folder`` without what an earlier demo left there."""
+    if (folder / "config.json").is_file():  # ours: nothing else is ever deleted
+        import shutil
+
+        shutil.rmtree(folder)
+    return folder
+
+
+def _type(command: list[str], *, capture: bool = False) -> str:
+    """Show and run ``command``; its standard output if it is captured.
+
+    Raises:
+        typer.Exit: with its exit code, if it failed; what is wrong it has said itself. Exit code 1 of an export (an
+            artifact missed its gate) is a result to be reported, not a failure.
+    """
+    print(f"\n$ {shlex.join(command)}", flush=True)
+    started = [sys.executable, "-m", MODULES[command[0]], *command[1:]]
+    done = subprocess.run(started, stdout=subprocess.PIPE if capture else None, text=True, check=False)
+    if done.returncode not in (0, 1) or (done.returncode == 1 and command[0] != "p2p-export"):
+        raise typer.Exit(done.returncode)
+    return done.stdout or ""
+
+
+def _print_table(bundle: Path, manifest: Any, summary: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from export.tables import artifact_row, artifact_table
+
+    rows = [artifact_row(artifact, manifest) for artifact in manifest.artifacts]
+    console = Console(highlight=False)
+    console.print(artifact_table(rows, title=f"\n{bundle} on {manifest.machine}"))
+    end_to_end = summary["latency_ms"]["end_to_end"]
+    console.print(
+        f"stream: {summary['frames']} frames at {summary['fps']:.1f} fps with {summary['artifact']} on "
+        f"{summary['device']}; end to end p50 {end_to_end['p50']:.1f} ms",
+        soft_wrap=True,
+    )
+
+
+def main() -> None:
+    """Entry point."""
+    run_command(demo, name="p2p-demo")
+
+
+if __name__ == "__main__":
+    main()

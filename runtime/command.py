@@ -1,0 +1,213 @@
+"""``p2p-run``: translate a camera, a video, images or the demo live with an exported bundle."""
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.command_line import INTERRUPTED, run_command
+from core.errors import InvalidInputError, SinkError
+
+if TYPE_CHECKING:
+    from core.conditions import Condition
+    from core.frames import Frame, Size
+    from core.manifest import Artifact
+    from runtime.bundle import Bundle
+    from runtime.sinks import VideoSink
+    from runtime.sources import VideoSource
+
+
+def run(
+    bundle: Annotated[Path | None, typer.Argument(help="Bundle of p2p-export. [default: exports/latest]")] = None,
+    camera: Annotated[int | None, typer.Option(min=0, help="Number of a camera.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Video, image, folder of images, URL, camera:0 or demo. [default: demo]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write a video (.mp4, .avi, .mkv, ...), an image, or a folder of images.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many translated frames.")] = None,
+    show: Annotated[bool, typer.Option(help="Show a window; q ends it.")] = True,
+    side_by_side: Annotated[bool, typer.Option(help="Put what the generator saw left of what it made.")] = False,
+    condition: Annotated[
+        str | None, typer.Option(help="What is made of a frame first (identity, edges, ...). [default: the bundle's]")
+    ] = None,
+    half: Annotated[
+        str | None, typer.Option(help="A or B: use only the left or right half of side-by-side training images.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Engine, such as onnx. [default: the fastest faithful]")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, fp16 or int8. [default: the fastest faithful]")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine. [default: all]")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, the rest on stderr.")] = False,
+) -> int:
+    """Translate a camera, a video, images or the built-in demo live with an exported bundle."""
+    from runtime.latency import process_start_ns
+
+    started_ns = process_start_ns()
+    if camera is not None and source is not None:
+        raise InvalidInputError("--camera and --source exclude each other: give one of them")
+    _prepare_opencv()
+
+    from concurrent.futures import ThreadPoolExecutor
+
+    from runtime.bundle import open_bundle
+    from runtime.pipeline import run_pipeline
+
+    say = partial(print, file=sys.stderr if json else sys.stdout, flush=True)
+    named = f"camera:{camera}" if camera is not None else source or "demo"
+    opened = open_bundle(bundle)
+    artifact = opened.choose(target=target, precision=_precision(precision))
+    seen = _condition(condition) or opened.manifest.condition
+    with ExitStack() as stack:
+        opener = stack.enter_context(ThreadPoolExecutor(1))  # a camera takes its time; the engine loads meanwhile
+        loading = opener.submit(opened.open, artifact, threads=threads)
+        frames_in = stack.enter_context(_open_source(named, artifact.size, seen, show=show))
+        sinks = _open_sinks(frames_in, named, output, frames, show=show)
+        engine = stack.enter_context(loading.result())
+        if camera is None and source is None:
+            say("no --camera or --source given: taking the built-in demo")
+        say(
+            f"{opened.folder}: {artifact.name} ({artifact.target} {artifact.precision}) on {engine.device}, "
+            f"{engine.size}, condition {seen.value}, from {frames_in.describe()}"
+            + ("; Ctrl-C ends it" if frames is None and frames_in.frame_count is None else "")
+        )
+        result = run_pipeline(
+            frames_in,
+            engine.translate,
+            sinks,
+            convert=_converter(artifact.size, seen, half),
+            compose=_composer() if side_by_side else None,
+            max_frames=frames,
+            started_ns=started_ns,
+        )
+        from runtime.summary import print_json, print_summary
+
+        facts = _facts(opened, artifact, engine.device, engine.threads, seen, frames_in, output)
+    if json:
+        print_json(result, facts)
+    else:
+        print_summary(result, facts)
+    return INTERRUPTED if result.interrupted else 0
+
+
+def _prepare_opencv() -> None:
+    from core.opencv import quiet_opencv, require_opencv
+
+    require_opencv()
+    # The engine's threads and the stages' own keep the cores busy; OpenCV's pool would only compete with them.
+    quiet_opencv(threads=1)
+
+
+def _precision(text: str | None) -> Any:
+    from core.precision import Precision
+
+    if text is None:
+        return None
+    if text.lower() not in list(Precision):
+        raise InvalidInputError(f"unknown precision {text!r}: choose from {', '.join(Precision)}")
+    return Precision(text.lower())
+
+
+def _condition(text: str | None) -> "Condition | None":
+    from core.conditions import Condition
+
+    if text is None:
+        return None
+    if text.lower() not in list(Condition):
+        raise InvalidInputError(f"unknown condition {text!r}: choose from {', '.join(Condition)}")
+    return Condition(text.lower())
+
+
+def _open_source(named: str, size: "Size", condition: "Condition", *, show: bool) -> "VideoSource":
+    from core.conditions import Condition
+    from runtime.sources import open_source
+
+    # A generator whose condition is made of photographs is shown some; label maps would tell it nothing.
+    return open_source(named, size=size, live_demo=show, demo_photos=condition is not Condition.IDENTITY)
+
+
+def _open_sinks(
+    source: "VideoSource", named: str, output: Path | None, frames: int | None, *, show: bool
+) -> "list[VideoSink]":
+    from runtime.sinks import open_sink
+
+    sinks: list[VideoSink] = []
+    if show:
+        from runtime.sources import ImageSource
+        from runtime.window import WindowSink
+
+        alone = output is None  # a file is not to be written at the speed of watching
+        paced = source.fps if alone and not source.live else None
+        sinks.append(WindowSink(fps=paced, hold=alone and isinstance(source, ImageSource)))
+    if output is not None:
+        if output.exists() and Path(named).exists() and output.samefile(named):
+            raise SinkError(f"--output {output} is the source itself: give it another name")
+        known = [count for count in (frames, source.frame_count) if count is not None]
+        sinks.append(open_sink(output, fps=source.fps, live=source.live, frames=min(known, default=None)))
+    return sinks
+
+
+def _converter(size: "Size", condition: "Condition", half: str | None) -> "Callable[[Frame], Frame]":
+    """From a captured frame to the image that the generator sees."""
+    from core.frames import fit
+
+    if half is not None and half.upper() not in ("A", "B"):
+        raise InvalidInputError(f"--half {half} is not understood: A is the left half, B the right one")
+    side = half.upper() if half else None
+
+    def convert(frame: "Frame") -> "Frame":
+        if side is not None:
+            middle = frame.shape[1] // 2
+            if middle == 0:
+                raise InvalidInputError("a frame one pixel wide has no halves: leave out --half")
+            frame = frame[:, :middle] if side == "A" else frame[:, -middle:]
+        return condition.apply(fit(frame, size))
+
+    return convert
+
+
+def _composer() -> "Callable[[Frame, Frame], Frame]":
+    from core.frames import side_by_side
+
+    return side_by_side
+
+
+def _facts(
+    bundle: "Bundle",
+    artifact: "Artifact",
+    device: str,
+    threads: int,
+    condition: "Condition",
+    source: "VideoSource",
+    output: Path | None,
+) -> dict[str, Any]:
+    """What was run on what, for the summary."""
+    return {
+        "bundle": str(bundle.folder),
+        "artifact": artifact.name,
+        "target": artifact.target,
+        "precision": artifact.precision.value,
+        "device": device,
+        "threads": threads,
+        "height": artifact.height,
+        "width": artifact.width,
+        "condition": condition.value,
+        "source": source.describe(),
+        "live": source.live,
+        "output": None if output is None else str(output),
+        "expected_frames": source.frame_count,
+        "reconnections": getattr(source, "reconnections", 0),
+    }
+
+
+def main() -> None:
+    """Entry point of ``p2p-run``."""
+    run_command(run, name="p2p-run")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import numpy as np
+import openvino
+import pytest
+
+from core.errors import BundleError, UnavailableError
+from runtime.engines import Engine, open_engine
+from runtime.engines.cuda_plan import CudaPlanEngine
+from tests.runtime.conftest import write_inverting_graph
+from tests.runtime.engine_contract import SIZE, EngineContract
+from tests.runtime.fake_gpu import FakeCuda, fake_tensorrt
+
+
+class TestOnnxRuntime(EngineContract):
+    def open(self, folder: Path) -> Engine:
+        write_inverting_graph(folder / "model.onnx", SIZE)
+        return open_engine("onnx", folder / "model.onnx", threads=1)
+
+    def open_damaged(self, folder: Path) -> Engine:
+        write_inverting_graph(folder / "model.onnx", SIZE)
+        damaged = folder / "damaged.onnx"
+        damaged.write_bytes((folder / "model.onnx").read_bytes()[:-40])
+        return open_engine("onnx", damaged, threads=1)
+
+
+class TestOpenVino(EngineContract):
+    def open(self, folder: Path) -> Engine:
+        write_inverting_graph(folder / "model.onnx", SIZE)
+        openvino.save_model(openvino.convert_model(folder / "model.onnx"), folder / "model.xml")
+        return open_engine("openvino", folder / "model.xml", threads=1)
+
+    def open_damaged(self, folder: Path) -> Engine:
+        self.open(folder).close()
+        damaged = folder / "damaged.xml"
+        damaged.write_bytes((folder / "model.xml").read_bytes()[:-200])
+        return open_engine("openvino", damaged, threads=1)
+
+
+class CudaPlanContract(EngineContract):
+    flavour: str
+
+    def open_with(self, folder: Path, cuda: FakeCuda, plan: bytes = b"plan") -> CudaPlanEngine:
+        (folder / "model.engine").write_bytes(plan)
+        trt = fake_tensorrt(cuda, SIZE, rtx=self.flavour == "tensorrt_rtx")
+        return CudaPlanEngine(folder / "model.engine", flavour=self.flavour, threads=1, trt=trt, cuda=cuda)
+
+    def open(self, folder: Path) -> Engine:
+        return self.open_with(folder, FakeCuda())
+
+    def open_damaged(self, folder: Path) -> Engine:
+        return self.open_with(folder, FakeCuda(), b"pla")
+
+    def test_gives_all_memory_back(self, tmp_path: Path) -> None:
+        cuda = FakeCuda()
+        engine = self.open_with(tmp_path, cuda)
+        assert len(cuda.memory) == 4  # input and output, pinned and on the device
+        engine.close()
+        assert not cuda.memory
+
+    def test_refuses_a_machine_without_a_gpu(self, tmp_path: Path) -> None:
+        with pytest.raises(UnavailableError, match="NVIDIA GPU"):
+            self.open_with(tmp_path, FakeCuda(devices=0))
+
+
+class TestTensorRt(CudaPlanContract):
+    flavour = "tensorrt"
+
+    def test_every_frame_is_one_launch_of_a_cuda_graph(self, tmp_path: Path) -> None:
+        cuda = FakeCuda()
+        with self.open_with(tmp_path, cuda) as engine:
+            for _ in range(3):
+                engine.translate(np.zeros((*SIZE, 3), np.uint8))
+        assert cuda.graphs_launched == 3
+
+
+class TestTensorRtRtx(CudaPlanContract):
+    flavour = "tensorrt_rtx"
+
+    def test_leaves_cuda_graphs_to_the_library(self, tmp_path: Path) -> None:
+        cuda = FakeCuda()
+        trt = fake_tensorrt(cuda, SIZE, rtx=True)
+        (tmp_path / "model.engine").write_bytes(b"plan")
+        engine = CudaPlanEngine(tmp_path / "model.engine", flavour="tensorrt_rtx", threads=1, trt=trt, cuda=cuda)
+        engine.translate(np.zeros((*SIZE, 3), np.uint8))
+        assert trt.plan.config.cuda_graph_strategy == "whole"
+        assert cuda.graphs_launched == 0
+
+
+def test_an_unknown_target_has_no_engine(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="coreml"):
+        open_engine("coreml", tmp_path / "model.mlpackage")
+
+
+def test_a_graph_that_does_not_take_frames_is_refused(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 48, 64]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Tanh", ["x"], ["y"])], "naive", info[:1], info[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "m.onnx")
+    with pytest.raises(BundleError, match="not uint8 frames"):
+        open_engine("onnx", tmp_path / "m.onnx")

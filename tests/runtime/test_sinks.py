@@ -1,0 +1,255 @@
+"""What is written: every picture, and nothing half-written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import SinkError
+from core.frames import Frame, read_image
+from runtime import sinks, window
+from runtime.overlay import RecentRate, draw_overlay
+from runtime.sinks import ImageFileSink, ImageFolderSink, Picture, VideoFileSink, open_sink
+from tests.runtime.stream_helpers import numbered_frame, read_clip, read_number
+
+NS_PER_S = 1_000_000_000
+
+
+def picture(index: int, *, name: str | None = None, seconds: float = 0.0, frame: Frame | None = None) -> Picture:
+    shown = numbered_frame(index % 256) if frame is None else frame
+    return Picture(frame=shown, index=index, name=name, captured_ns=1 + int(seconds * NS_PER_S))
+
+
+def contents(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".mov", ".MP4"])
+def test_a_written_video_has_every_frame_as_it_was(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "new" / f"out{suffix}"
+    sink = VideoFileSink(path, fps=29.97, live=False)
+    for index in range(45):
+        sink.write(picture(index))
+    assert not path.exists(), "it appears when it is finished"
+    sink.close()
+    sink.close()
+    assert contents(path.parent) == [path.name]
+    frames = read_clip(path)
+    assert [read_number(frame) for frame in frames] == list(range(45))
+    for index, frame in enumerate(frames):
+        assert np.abs(frame.astype(int) - numbered_frame(index)).mean() < 8
+
+
+def test_an_aborted_video_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").write_bytes(b"the one before")
+    sink = VideoFileSink(tmp_path / "out.mp4", fps=30, live=False)
+    sink.write(picture(0))
+    sink.abort()
+    sink.abort()
+    sink.close()
+    assert contents(tmp_path) == ["out.mp4"]
+    assert (tmp_path / "out.mp4").read_bytes() == b"the one before"
+
+
+def test_a_video_without_pictures_is_not_made(tmp_path: Path) -> None:
+    sink = VideoFileSink(tmp_path / "out.mp4", fps=30, live=False)
+    sink.close()
+    assert contents(tmp_path) == []
+
+
+def test_a_video_that_lost_frames_is_an_error(tmp_path: Path) -> None:
+    sink = VideoFileSink(tmp_path / "out.mp4", fps=30, live=False)
+    sink.write(picture(0))
+    sink.written += 1  # as if the disk had been full
+    with pytest.raises(SinkError, match="2 frames were given, 1 are in the file"):
+        sink.close()
+    assert contents(tmp_path) == []
+
+
+def test_a_codec_that_cannot_be_opened_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sinks.CODECS, ".mp4", "zzzz")
+    sink = VideoFileSink(tmp_path / "out.mp4", fps=30, live=False)
+    with pytest.raises(SinkError, match="cannot write zzzz video"):
+        sink.write(picture(0))
+    sink.abort()
+    assert contents(tmp_path) == []
+
+
+def test_a_live_recording_plays_at_the_speed_of_life(tmp_path: Path) -> None:
+    sink = VideoFileSink(tmp_path / "out.mp4", fps=30, live=True)
+    for index in range(11):  # ten pictures a second, for a second
+        sink.write(picture(index, seconds=index / 10))
+    sink.close()
+    numbers = [read_number(frame) for frame in read_clip(tmp_path / "out.mp4")]
+    assert numbers == [index for index in range(10) for _ in range(3)] + [10]
+
+
+def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
+    sink = VideoFileSink(tmp_path / "out.mp4", fps=30, live=False)
+    sink.write(picture(0))
+    with pytest.raises(SinkError, match="a frame of"):
+        sink.write(picture(1, frame=numbered_frame(1, 96, 64)))
+    sink.abort()
+
+
+def test_images_are_named_after_their_source_or_numbered(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "out.d"
+    sink = ImageFolderSink(folder)
+    for index, name in enumerate(("shoe", None, "b.jpg")):
+        sink.write(picture(index, name=name))
+    assert not folder.exists()
+    sink.close()
+    assert contents(folder) == ["b.jpg.png", "frame_000002.png", "shoe.png"]
+    np.testing.assert_array_equal(read_image(folder / "shoe.png"), numbered_frame(0))
+    assert contents(folder.parent) == ["out.d"]
+
+
+def test_a_folder_keeps_what_it_held(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("kept")
+    sink = ImageFolderSink(tmp_path / "out")
+    sink.write(picture(0))
+    sink.close()
+    assert contents(tmp_path / "out") == ["frame_000001.png", "mine.txt"]
+    again = ImageFolderSink(tmp_path / "out")
+    again.write(picture(5))
+    again.abort()
+    assert contents(tmp_path) == ["out"]
+    assert read_number(read_image(tmp_path / "out" / "frame_000001.png")) == 0
+
+
+def test_one_image(tmp_path: Path) -> None:
+    sink = ImageFileSink(tmp_path / "out.png")
+    sink.write(picture(3))
+    with pytest.raises(SinkError, match="holds one image"):
+        sink.write(picture(4))
+    sink.close()
+    assert read_number(read_image(tmp_path / "out.png")) == 3
+
+
+def test_the_path_decides_what_is_written(tmp_path: Path) -> None:
+    def kind(name: str, frames: int | None = None) -> type:
+        return type(open_sink(tmp_path / name, fps=30, live=False, frames=frames))
+
+    assert kind("a.mp4") is VideoFileSink
+    assert kind("a.AVI") is VideoFileSink
+    assert kind("folder") is ImageFolderSink
+    assert kind("a.png", 1) is ImageFileSink
+    with pytest.raises(SinkError, match="holds one image"):
+        kind("a.png", 2)
+    with pytest.raises(SinkError, match=r"\.mp4"):
+        kind("a.gif")
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(SinkError, match="is a file"):
+        open_sink(tmp_path / "file", fps=30, live=False, frames=None)
+    with pytest.raises(SinkError, match="is a folder"):
+        open_sink(tmp_path / "folder.mp4", fps=30, live=False, frames=None)
+    with pytest.raises(SinkError, match="is not a folder"):
+        open_sink(tmp_path / "file" / "out.mp4", fps=30, live=False, frames=None)
+
+
+@pytest.mark.parametrize(
+    ("display", "message"), [(None, "no display"), (":9876", ":9876 does not answer"), ("junk", "does not answer")]
+)
+def test_no_display_is_found_out_before_qt_does(
+    monkeypatch: pytest.MonkeyPatch, display: str | None, message: str
+) -> None:
+    monkeypatch.setattr(window.sys, "platform", "linux")
+    monkeypatch.setattr(window.cv2, "currentUIFramework", lambda: "QT")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    if display is not None:
+        monkeypatch.setenv("DISPLAY", display)
+    with pytest.raises(SinkError, match=rf"{message}.*--no-show.*--output"):
+        window.WindowSink()
+
+
+def test_an_opencv_without_windows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window.cv2, "currentUIFramework", lambda: "")
+    with pytest.raises(SinkError, match="headless"):
+        window.WindowSink()
+
+
+class FakeWindows:
+    """OpenCV's windows as far as they are used, with a user who presses ``key`` or closes the window."""
+
+    error = window.cv2.error
+    key = -1
+    closed = False
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shown: list[Frame] = []
+        monkeypatch.setattr(window, "check_display", lambda: None)
+        monkeypatch.setattr(window.cv2, "namedWindow", lambda *_: None)
+        monkeypatch.setattr(window.cv2, "resizeWindow", lambda *_: None)
+        monkeypatch.setattr(window.cv2, "destroyWindow", lambda *_: None)
+        monkeypatch.setattr(window.cv2, "imshow", lambda _title, frame: self.shown.append(frame))
+        monkeypatch.setattr(window.cv2, "waitKey", self.press)
+        monkeypatch.setattr(window.cv2, "pollKey", self.press)
+        monkeypatch.setattr(window.cv2, "getWindowProperty", self.visible)
+
+    def press(self, _milliseconds: int = 0) -> int:
+        key, self.key = self.key, -1
+        return key
+
+    def visible(self, *_: object) -> float:
+        if self.closed:
+            raise self.error("NULL guiReceiver")
+        return 1.0
+
+
+@pytest.mark.parametrize("key", [ord("q"), 27])
+def test_a_key_ends_the_window(monkeypatch: pytest.MonkeyPatch, key: int) -> None:
+    windows = FakeWindows(monkeypatch)
+    sink = window.WindowSink()
+    assert not sink.poll()
+    sink.write(picture(0))
+    assert not sink.poll()
+    windows.key = ord("x")
+    assert not sink.poll()
+    windows.key = key
+    assert sink.poll()
+    sink.close()
+    assert len(windows.shown) == 1
+
+
+def test_closing_the_window_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = FakeWindows(monkeypatch)
+    sink = window.WindowSink()
+    sink.write(picture(0))
+    windows.closed = True
+    assert sink.poll()
+    sink.close()
+    sink.abort()
+
+
+def test_a_held_picture_stays_until_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = FakeWindows(monkeypatch)
+    sink = window.WindowSink(hold=True)
+    sink.write(picture(0))
+    assert not sink.poll()
+    assert sink.busy
+    windows.key = ord(" ")
+    assert not sink.poll()
+    assert not sink.busy
+
+
+def test_the_overlay_is_drawn_on_a_copy() -> None:
+    frame = np.zeros((256, 256, 3), dtype=np.uint8)
+    drawn = draw_overlay(frame, "30.0 fps  12 ms")
+    assert not frame.any()
+    assert drawn[:32].max() == 255
+    assert not drawn[64:].any()
+
+
+def test_the_rate_is_told_from_the_second_picture_on() -> None:
+    rate = RecentRate()
+    assert rate.text == ""
+    rate.add(0)
+    assert "fps" not in rate.text
+    rate.add(0)
+    assert "fps" in rate.text
