@@ -13,7 +13,6 @@ from core.configuration import CheckpointInfo
 from core.errors import CheckpointError
 from core.networks import UNetGenerator
 
-GENERATOR_FILE: Final = "generator.safetensors"
 _HEADER_KEY: Final = "pix2pix_edge"
 
 

@@ -105,6 +105,12 @@ class CheckpointInfo(Settings):
     """Name of the run."""
 
 
+GENERATOR_FILE: Final = "generator.safetensors"
+"""The generator's checkpoint within a run folder."""
+
+STRIDED_LAYERS: Final = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
+"""Receptive field of the discriminator in pixels -> times it halves the picture."""
+
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
 

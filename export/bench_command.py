@@ -29,9 +29,9 @@ def bench(
 
     bundle = open_bundle(folder)
     if plot is not None:
-        from export.plot import require_plotting
+        from export.plot import check_plot
 
-        require_plotting()
+        check_plot(plot)
     from rich.console import Console
 
     from export.bundle_benchmark import report, time_bundle

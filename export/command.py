@@ -31,22 +31,25 @@ def export(
     from core.formats import parse_targets
     from core.frames import parse_size
     from core.precision import Precision
+    from export.plan import find_checkpoint, plan_artifacts
     from export.requirements import require_export_libraries
 
-    targets = parse_targets(target)
+    checkpoint = find_checkpoint(run)
+    wanted = {Precision.FP32: True, Precision.FP16: fp16 or all_precisions, Precision.INT8: int8 or all_precisions}
+    precisions = [precision for precision, chosen in wanted.items() if chosen]
     parsed_size = parse_size(size) if size else None
     require_export_libraries()
+    planned, left_out = plan_artifacts(parse_targets(target), precisions, named=target is not None)
     from rich.console import Console
 
-    from export.exporter import ExportRequest, export_bundle, find_checkpoint
+    from export.exporter import ExportRequest, export_bundle
     from export.tables import artifact_row, artifact_table, notes
 
-    wanted = {Precision.FP32: True, Precision.FP16: fp16 or all_precisions, Precision.INT8: int8 or all_precisions}
     request = ExportRequest(
-        checkpoint=find_checkpoint(run),
-        targets=targets,
+        checkpoint=checkpoint,
+        planned=planned,
+        left_out=left_out,
         named=target is not None,
-        precisions=[precision for precision, chosen in wanted.items() if chosen],
         out=out,
         size=parsed_size,
         data=data,

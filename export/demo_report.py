@@ -9,7 +9,8 @@ import cv2
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from core.atomic import write_text
-from core.checkpoint import GENERATOR_FILE, read_info
+from core.checkpoint import read_info
+from core.configuration import GENERATOR_FILE
 from core.errors import SourceError
 from core.formats import TARGETS
 from core.frames import Frame, Size, check_frame

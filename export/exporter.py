@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from calibration.frames import calibration_frames, spread
-from core.atomic import atomic_folder, find_latest, point_latest
-from core.checkpoint import GENERATOR_FILE, load_generator
+from core.atomic import atomic_folder, point_latest
+from core.checkpoint import load_generator
 from core.configuration import CheckpointInfo
-from core.errors import InvalidInputError, UnavailableError
-from core.formats import Target
+from core.errors import UnavailableError
 from core.frames import Frame, Size
 from core.machine import library_versions, this_machine
 from core.manifest import (
@@ -32,7 +31,7 @@ from core.precision import Precision
 from export.builder import ArtifactBuilder
 from export.deploy_graph import choose_normalization
 from export.fidelity import GATES, compare, reference_translations
-from export.plan import LeftOut, Planned, plan_artifacts
+from export.plan import LeftOut, Planned
 from runtime.benchmark import Candidate, Measured, measure
 from runtime.bundle import EXPORTS
 from runtime.engines import open_engine
@@ -48,10 +47,11 @@ class ExportRequest:
     """What is to be exported, to what."""
 
     checkpoint: Path
-    targets: Sequence[Target]
+    planned: Sequence[Planned]
+    left_out: Sequence[LeftOut] = ()
+    """Targets that cannot be made here: rows with a reason."""
     named: bool = False
-    """Whether the user named the targets: what cannot be made is then an error, not a row with a reason."""
-    precisions: Sequence[Precision] = (Precision.FP32,)
+    """Whether the user named the targets: what turns out to be impossible is then an error, not another such row."""
     out: Path | None = None
     """The bundle's folder; default: ``exports/<name of the run>``."""
     size: Size | None = None
@@ -89,25 +89,6 @@ class _Built:
 Say = Callable[[str], None]
 
 
-def find_checkpoint(place: Path | None) -> Path:
-    """The generator's file of a run folder (default: ``runs/latest``), or ``place`` itself if it is a file.
-
-    Raises:
-        InvalidInputError: if there is no run, or the folder is none.
-    """
-    if place is None:
-        place = find_latest(Path("runs"))
-        if place is None:
-            raise InvalidInputError("there is no run to export in runs/: train one with p2p-train")
-    if not place.exists():
-        raise InvalidInputError(f"there is no run or checkpoint {place}: train one with p2p-train")
-    if place.is_dir():
-        if not (place / GENERATOR_FILE).is_file():
-            raise InvalidInputError(f"{place} is not a run (it has no {GENERATOR_FILE}): train one with p2p-train")
-        return place / GENERATOR_FILE
-    return place
-
-
 def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> ExportResult:
     """Make, measure and write a bundle; it is whole or absent.
 
@@ -117,7 +98,7 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
 
     Raises:
         InvalidInputError, CheckpointError: for input that cannot be used.
-        MissingDependencyError, UnavailableError: for a named target that cannot be made here.
+        UnavailableError: for a named target whose library refuses the graph.
     """
     generator, info = load_generator(request.checkpoint)
     if request.data is not None:
@@ -126,9 +107,8 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
     size = request.size or Size(info.data.height, info.data.width)
     info = info.model_copy(update={"data": info.data.model_copy(update={"height": size.height, "width": size.width})})
     generator.check_size(size)
-    planned, left_out = plan_artifacts(request.targets, request.precisions, named=request.named)
     held_out = spread(open_pairs(info.data, Split.VAL), size, HELD_OUT_FRAMES)
-    needs_ranges = any(row.precision is Precision.INT8 for row in planned)
+    needs_ranges = any(row.precision is Precision.INT8 for row in request.planned)
     calibration = calibration_frames(info.data, count=CALIBRATION_FRAMES) if needs_ranges else []
     normalization = choose_normalization(
         info.generator.norm, instance_statistics=infers_with_instance_statistics(info.generator, info.batch)
@@ -143,18 +123,18 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
             workshop=Path(workshop),
             calibration=calibration,
         )
-        built = _build_all(builder, planned, left_out, named=request.named, say=say)
+        built, refused = _build_all(builder, request.planned, named=request.named, say=say)
         artifacts = _measure_all(built, generator, info, held_out, runs=request.runs, say=say)
         manifest = _describe(request.checkpoint, info, normalization, artifacts)
         write_manifest(folder, manifest)
     point_latest(out, EXPORTS / "latest")
-    return ExportResult(folder=out, manifest=manifest, left_out=left_out)
+    return ExportResult(folder=out, manifest=manifest, left_out=[*request.left_out, *refused])
 
 
 def _build_all(
-    builder: ArtifactBuilder, planned: Sequence[Planned], left_out: list[LeftOut], *, named: bool, say: Say
-) -> list[_Built]:
-    built = []
+    builder: ArtifactBuilder, planned: Sequence[Planned], *, named: bool, say: Say
+) -> tuple[list[_Built], list[LeftOut]]:
+    built, refused = [], []
     for row in planned:
         say(f"building {row.target.title} {row.precision}")
         begin = time.perf_counter()
@@ -163,10 +143,10 @@ def _build_all(
         except UnavailableError as error:
             if named:
                 raise
-            left_out.append(LeftOut(row.target, f"{row.precision}: {error}"))
+            refused.append(LeftOut(row.target, f"{row.precision}: {error}"))
             continue
         built.append(_Built(row, paths, round(time.perf_counter() - begin, 2)))
-    return built
+    return built, refused
 
 
 def _measure_all(

@@ -1,8 +1,14 @@
-"""What a bundle is to contain: targets x precisions, and why some of them cannot be made here."""
+"""What is to be exported to what: the checkpoint, the targets x precisions, and why some cannot be made here.
+
+Nothing here loads PyTorch, so that what cannot be done is said at once.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from core.atomic import find_latest
+from core.configuration import GENERATOR_FILE
 from core.errors import InvalidInputError, MissingDependencyError, UnavailableError
 from core.formats import Target
 from core.machine import this_machine
@@ -65,3 +71,22 @@ def check_buildable(target: Target) -> None:
     if target.needs_gpu_to_build and this_machine().gpu is None:
         raise UnavailableError(f"{target.title} builds only on the NVIDIA GPU it is for, and there is none here")
     target.require(build=True)
+
+
+def find_checkpoint(place: Path | None) -> Path:
+    """The generator's file of a run folder (default: ``runs/latest``), or ``place`` itself if it is a file.
+
+    Raises:
+        InvalidInputError: if there is no run, or the folder is none.
+    """
+    if place is None:
+        place = find_latest(Path("runs"))
+        if place is None:
+            raise InvalidInputError("there is no run to export in runs/: train one with p2p-train")
+    if not place.exists():
+        raise InvalidInputError(f"there is no run or checkpoint {place}: train one with p2p-train")
+    if place.is_dir():
+        if not (place / GENERATOR_FILE).is_file():
+            raise InvalidInputError(f"{place} is not a run (it has no {GENERATOR_FILE}): train one with p2p-train")
+        return place / GENERATOR_FILE
+    return place

@@ -20,8 +20,15 @@ FAILED = "#c0603f"
 BASELINE = "#a9b3bb"
 
 
-def require_plotting() -> None:
-    """Raise ``MissingDependencyError`` unless matplotlib is installed."""
+def check_plot(path: Path) -> None:
+    """Refuse a plot that could not be drawn, before the work whose figures it is to show.
+
+    Raises:
+        MissingDependencyError: if matplotlib is not installed.
+        InvalidInputError: for a suffix other than .png, .svg and .pdf.
+    """
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise InvalidInputError(f"{path}: plots are written as .png, .svg or .pdf")
     if not is_installed("matplotlib"):
         raise MissingDependencyError("matplotlib", "plot", "drawing plots")
 
@@ -73,12 +80,10 @@ def figure_svg(figure: "Figure") -> str:
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write ``figure`` to ``path`` in the format of its suffix (.png, .svg, .pdf).
+    """Write ``figure`` to ``path`` in the format of its suffix, which ``check_plot`` let through.
 
     Raises:
-        InvalidInputError: for another suffix, or a folder that cannot be written to.
+        InvalidInputError: for a folder that cannot be written to.
     """
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise InvalidInputError(f"{path}: plots are written as .png, .svg or .pdf")
     with atomic_file(path) as partial:
         figure.savefig(partial, dpi=150)

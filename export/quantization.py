@@ -49,7 +49,6 @@ def quantize_for_cpu(source: Path, target: Path, frames: Sequence[Frame], *, has
         weight_type=QuantType.QInt8,
         per_channel=True,
         reduce_range=not has_vnni,
-        op_types_to_quantize=["Conv", "Concat", "Relu", "LeakyRelu"],
     )
 
 
@@ -65,8 +64,12 @@ def quantize_for_tensorrt(source: Path, target: Path, frames: Sequence[Frame]) -
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
         per_channel=True,
-        op_types_to_quantize=["Conv"],
-        options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
+        options={
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "OpTypesToExcludeOutputQuantization": ["Conv"],
+        },
     )
 
 
@@ -75,7 +78,6 @@ def _quantize(
     target: Path,
     frames: Sequence[Frame],
     *,
-    op_types_to_quantize: list[str],
     options: dict[str, Any] | None = None,
     **settings: Any,
 ) -> None:
@@ -87,7 +89,8 @@ def _quantize(
             target,
             FrameReader(frames),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=op_types_to_quantize,
+            # Not Concat and the activations: what lies between float layers would lose precision and gain nothing.
+            op_types_to_quantize=["Conv"],
             nodes_to_exclude=outer_layers(prepared),
             calibrate_method=CalibrationMethod.MinMax,
             # Not CalibMaxIntermediateOutputs: ONNX Runtime 1.31 throws what it collected away when that many are

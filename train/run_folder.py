@@ -10,7 +10,8 @@ from typing import Final
 from safetensors.torch import save_file
 
 from core.atomic import atomic_file, make_folder, point_latest, write_text
-from core.checkpoint import GENERATOR_FILE, save_generator
+from core.checkpoint import save_generator
+from core.configuration import GENERATOR_FILE
 from core.frames import Frame, write_image
 from core.machine import library_versions, this_machine
 from train.evaluation import Quality

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from core.conditions import Condition
 from core.configuration import (
     BUILT_IN_DATA,
+    STRIDED_LAYERS,
     CheckpointInfo,
     DataConfig,
     Decoder,
@@ -31,8 +32,6 @@ MAX_AUTOMATIC_LEVELS: Final = 8
 MIN_AUTOMATIC_LEVELS: Final = 4
 """With fewer halvings the bottleneck still sees a small part of the picture only: that is for the user to ask for."""
 SAMPLES_PER_RUN: Final = 10
-STRIDED_LAYERS: Final = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
-"""Receptive field of the discriminator in pixels -> times it halves the picture."""
 
 
 class TrainingOptions(Settings):

@@ -1,17 +1,12 @@
 """The patch discriminator (Isola et al. 2017, section 6.1.2)."""
 
-from typing import Final
-
 import torch
 from torch import Tensor, nn
 
 from core.complexity import MAX_FACTOR
-from core.configuration import DiscriminatorConfig, Norm, Padding
+from core.configuration import STRIDED_LAYERS, DiscriminatorConfig, Norm, Padding
 from core.errors import InvalidInputError
 from core.networks.layers import convolution, initialize, normalization
-
-STRIDED_LAYERS: Final = {16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
-"""Receptive field in pixels -> convolutions of stride 2 before the two of stride 1."""
 
 
 class PatchDiscriminator(nn.Module):
@@ -57,7 +52,7 @@ def _pixel_layers(config: DiscriminatorConfig) -> list[nn.Module]:
 
 def _patch_layers(config: DiscriminatorConfig) -> list[nn.Module]:
     if config.receptive_field not in STRIDED_LAYERS:
-        known = ", ".join(str(field) for field in (1, *STRIDED_LAYERS))
+        known = ", ".join(str(field) for field in STRIDED_LAYERS)
         raise InvalidInputError(f"a receptive field of {config.receptive_field} cannot be had: choose from {known}")
     strided = STRIDED_LAYERS[config.receptive_field]
     layers: list[nn.Module] = [
