@@ -37,7 +37,7 @@ def bench(
     from export.bundle_benchmark import report, time_bundle
     from export.tables import artifact_table, notes
 
-    console = Console(stderr=json_output)
+    console = Console(stderr=json_output, markup=False, highlight=False)
     with console.status("measuring the machine") as status:
         result = time_bundle(bundle, runs=runs, threads=threads, say=status.update)
     if json_output:
@@ -45,7 +45,7 @@ def bench(
     title = f"{bundle.folder} on {this_machine()}"
     console.print(artifact_table(result.rows, title=title))
     for line in (*notes(result.rows), result.ceiling):
-        console.print(f"  {line}", soft_wrap=True, highlight=False)
+        console.print(f"  {line}", soft_wrap=True)
     if plot is not None:
         from export.plot import latency_figure, save_figure
 

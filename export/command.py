@@ -31,10 +31,12 @@ def export(
     from core.formats import parse_targets
     from core.frames import parse_size
     from core.precision import Precision
-    from export.plan import find_checkpoint, plan_artifacts
+    from export.plan import check_replaceable, find_checkpoint, plan_artifacts
     from export.requirements import require_export_libraries
 
     checkpoint = find_checkpoint(run)
+    if out is not None:
+        check_replaceable(out)
     wanted = {Precision.FP32: True, Precision.FP16: fp16 or all_precisions, Precision.INT8: int8 or all_precisions}
     precisions = [precision for precision, chosen in wanted.items() if chosen]
     parsed_size = parse_size(size) if size else None
@@ -55,7 +57,7 @@ def export(
         data=data,
     )
     begin = time.perf_counter()
-    console = Console(stderr=json_output)
+    console = Console(stderr=json_output, markup=False, highlight=False)
     with console.status("reading the checkpoint") as status:
         result = export_bundle(request, say=status.update)
     if json_output:
@@ -65,7 +67,7 @@ def export(
         artifact_table(rows, title=f"{result.folder}: compared with PyTorch, timed on {result.manifest.machine}")
     )
     for note in notes(rows, result.left_out):
-        console.print(f"  {note}", soft_wrap=True, highlight=False)
+        console.print(f"  {note}", soft_wrap=True)
     console.print(
         f"{result.folder} made in {time.perf_counter() - begin:.0f} s; fastest faithful: "
         f"{result.manifest.recommended or 'none'}",

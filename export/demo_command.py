@@ -90,7 +90,7 @@ def _print_table(bundle: Path, manifest: Any, summary: dict[str, Any]) -> None:
     from export.tables import artifact_row, artifact_table
 
     rows = [artifact_row(artifact, manifest) for artifact in manifest.artifacts]
-    console = Console(highlight=False)
+    console = Console(markup=False, highlight=False)
     console.print(artifact_table(rows, title=f"\n{bundle} on {manifest.machine}"))
     latency = summary["latency_ms"]
     console.print(

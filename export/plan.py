@@ -12,6 +12,7 @@ from core.configuration import GENERATOR_FILE
 from core.errors import InvalidInputError, MissingDependencyError, UnavailableError
 from core.formats import Target
 from core.machine import this_machine
+from core.manifest import MANIFEST_NAME, read_manifest
 from core.precision import Precision
 
 
@@ -90,3 +91,22 @@ def find_checkpoint(place: Path | None) -> Path:
             raise InvalidInputError(f"{place} is not a run (it has no {GENERATOR_FILE}): train one with p2p-train")
         return place / GENERATOR_FILE
     return place
+
+
+def check_replaceable(out: Path) -> None:
+    """Refuse to replace a folder that holds anything but an older bundle.
+
+    Raises:
+        InvalidInputError: naming what would be lost.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InvalidInputError(f"{out} is a file: give --out a folder")
+    ours: set[str] = set()
+    if (out / MANIFEST_NAME).is_file():
+        artifacts = read_manifest(out).artifacts
+        ours = {MANIFEST_NAME, *(file.name for artifact in artifacts for file in artifact.files)}
+    others = sorted(path.name for path in out.iterdir() if path.name not in ours)
+    if others:
+        raise InvalidInputError(f"{out} holds {others[0]}, which is no part of a bundle: give --out another folder")

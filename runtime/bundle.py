@@ -30,7 +30,7 @@ class Bundle:
 
         Raises:
             InvalidInputError: if the bundle has no such artifact.
-            UnavailableError: if none of them can be used here, with the reason of the first.
+            MissingDependencyError, UnavailableError: if none of them can be used here, with the reason of the first.
         """
         fitting = [
             artifact
@@ -45,9 +45,10 @@ class Bundle:
         usable = [artifact for artifact in fitting if self._usable(artifact)]
         if not usable:
             first = fitting[0]
+            TARGETS[first.target].require()
             raise UnavailableError(
-                f"no artifact of {self.folder} can be used here: {first.name} is {first.status}"
-                f" ({first.reason or 'its library is not installed'})"
+                f"no artifact of {self.folder} can be used here: {first.name}: {first.status}: {first.reason}; "
+                "--target and --precision together take one all the same"
             )
         return min(usable, key=lambda artifact: artifact.latency_ms.p50 if artifact.latency_ms else float("inf"))
 

@@ -43,12 +43,12 @@ def print_summary(result: PipelineResult, facts: Mapping[str, Any]) -> None:
     for name, summary in _rows(result, END_TO_END).items():
         figures = (summary.p50, summary.p90, summary.p99, summary.max)
         table.add_row(name, *("" if value is None else f"{value:.2f}" for value in figures), str(summary.count))
-    console = Console(highlight=False)
+    console = Console(markup=False, highlight=False)
     if result.frames:
         console.print(table)
-    console.print(_frames_line(result), soft_wrap=True, markup=False)
+    console.print(_frames_line(result), soft_wrap=True)
     for note in _notes(result, facts):
-        console.print(note, soft_wrap=True, markup=False)
+        console.print(note, soft_wrap=True)
 
 
 def _rows(result: PipelineResult, last: str) -> dict[str, LatencySummary]:

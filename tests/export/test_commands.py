@@ -64,6 +64,15 @@ def test_a_failed_export_leaves_the_old_bundle_alone(exported: tuple[Path, dict[
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == hashes
 
 
+def test_a_folder_with_anything_else_in_it_is_not_replaced(tmp_path: Path) -> None:
+    run = save_run(tmp_path / "run")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.jpg").touch()
+    assert "holds holiday.jpg" in refused("export.command", run, "--out", tmp_path / "photos", cwd=tmp_path)
+    line = refused("export.command", run, "--out", tmp_path / "photos" / "holiday.jpg", cwd=tmp_path)
+    assert "is a file" in line
+
+
 def test_bench_without_or_with_a_damaged_bundle(exported: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
     assert "make one with p2p-export" in refused("export.bench_command", cwd=tmp_path)
     bundle = shutil.copytree(exported[0] / "exports" / "small", tmp_path / "bundle")
