@@ -34,12 +34,13 @@ def bench(
         check_plot(plot)
     from rich.console import Console
 
-    from export.bundle_benchmark import report, time_bundle
+    from export.bundle_benchmark import count_steps, report, time_bundle
+    from export.progress import named_steps
     from export.tables import artifact_table, notes
 
     console = Console(stderr=json_output, markup=False, highlight=False)
-    with console.status("measuring the machine") as status:
-        result = time_bundle(bundle, runs=runs, threads=threads, say=status.update)
+    with named_steps(console, count_steps(bundle)) as say:
+        result = time_bundle(bundle, runs=runs, threads=threads, say=say)
     if json_output:
         print(json.dumps(report(bundle, result), indent=2))
     title = f"{bundle.folder} on {this_machine()}"
@@ -50,7 +51,7 @@ def bench(
         from export.plot import latency_figure, save_figure
 
         save_figure(latency_figure(result.rows, title=title), plot)
-        console.print(f"plot: {plot}", highlight=False)
+        console.print(f"plot: {plot}")
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from core.frames import fit
 from core.machine import library_versions, this_machine, usable_cores
 from core.manifest import Normalization, Status, verify_files
 from export.tables import Row, artifact_row
-from runtime.benchmark import Candidate, Measured, matrix_rate_gflops, measure
+from runtime.benchmark import BLOCKS, Candidate, Measured, matrix_rate_gflops, measure
 from runtime.bundle import Bundle
 from runtime.engines import Engine, open_engine
 
@@ -40,6 +40,11 @@ class BenchmarkResult:
             f"CPU ceiling: {self.gflop_per_frame:.2f} GFLOP a frame at {self.ceiling_gflops:.0f} GFLOP/s "
             f"(fp32 matrix product, same run) takes {milliseconds:.1f} ms"
         )
+
+
+def count_steps(bundle: Bundle) -> int:
+    """How often ``time_bundle`` says what it does, at most."""
+    return 1 + BLOCKS * (len(bundle.manifest.artifacts) + 1)
 
 
 def time_bundle(

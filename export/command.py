@@ -44,7 +44,8 @@ def export(
     planned, left_out = plan_artifacts(parse_targets(target), precisions, named=target is not None)
     from rich.console import Console
 
-    from export.exporter import ExportRequest, export_bundle
+    from export.exporter import ExportRequest, count_steps, export_bundle
+    from export.progress import named_steps
     from export.tables import artifact_row, artifact_table, notes
 
     request = ExportRequest(
@@ -58,8 +59,8 @@ def export(
     )
     begin = time.perf_counter()
     console = Console(stderr=json_output, markup=False, highlight=False)
-    with console.status("reading the checkpoint") as status:
-        result = export_bundle(request, say=status.update)
+    with named_steps(console, count_steps(request)) as say:
+        result = export_bundle(request, say=say)
     if json_output:
         print(result.manifest.model_dump_json(indent=2))
     rows = [artifact_row(artifact, result.manifest) for artifact in result.manifest.artifacts]
@@ -71,10 +72,9 @@ def export(
     console.print(
         f"{result.folder} made in {time.perf_counter() - begin:.0f} s; fastest faithful: "
         f"{result.manifest.recommended or 'none'}",
-        highlight=False,
         soft_wrap=True,
     )
-    console.print("next: p2p-run --camera 0, or p2p-run --source demo, or p2p-bench", highlight=False)
+    console.print("next: p2p-run --camera 0, or p2p-run --source demo, or p2p-bench")
     return 1 if result.failed else 0
 
 

@@ -32,7 +32,7 @@ from export.builder import ArtifactBuilder
 from export.deploy_graph import choose_normalization
 from export.fidelity import GATES, compare, reference_translations
 from export.plan import LeftOut, Planned
-from runtime.benchmark import Candidate, Measured, measure
+from runtime.benchmark import BLOCKS, Candidate, Measured, measure
 from runtime.bundle import EXPORTS
 from runtime.engines import open_engine
 
@@ -89,6 +89,11 @@ class _Built:
 Say = Callable[[str], None]
 
 
+def count_steps(request: ExportRequest) -> int:
+    """How often ``export_bundle`` says what it does: building, comparing and timing in blocks, for every artifact."""
+    return 2 + (2 + BLOCKS) * len(request.planned)
+
+
 def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> ExportResult:
     """Make, measure and write a bundle; it is whole or absent.
 
@@ -100,6 +105,7 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
         InvalidInputError, CheckpointError: for input that cannot be used.
         UnavailableError: for a named target whose library refuses the graph.
     """
+    say("reading the checkpoint")
     generator, info = load_generator(request.checkpoint)
     if request.data is not None:
         moved = info.data.model_copy(update={"source": str(request.data.resolve())})
