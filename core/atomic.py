@@ -65,6 +65,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         InvalidInputError: if the parent folder cannot be written to.
     """
+    path = path.resolve()  # a link stays a link; what it points at is replaced
     make_folder(path.parent)
     try:
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
@@ -73,15 +74,26 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     partial.chmod(0o755)  # mkdtemp's 0o700 would shut out everyone else once it is the real folder
     try:
         yield partial
-        if path.exists():
-            replaced = partial.with_suffix(".replaced")
-            path.rename(replaced)
-            partial.rename(path)
-            shutil.rmtree(replaced)
-        else:
-            partial.rename(path)
+        _replace_folder(partial, path)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {path}: {error.strerror or error}; choose another with --out") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    """Let ``new`` take the place of ``path``; on failure the old folder is put back."""
+    if not path.exists():
+        new.rename(path)
+        return
+    replaced = new.with_suffix(".replaced")
+    path.rename(replaced)
+    try:
+        new.rename(path)
+    except OSError:
+        replaced.rename(path)
+        raise
+    shutil.rmtree(replaced)
 
 
 def point_latest(folder: Path, link: Path | None = None) -> None:

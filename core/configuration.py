@@ -39,6 +39,19 @@ class Decoder(StrEnum):
     RESIZE = "resize"
 
 
+class GanObjective(StrEnum):
+    """The adversarial part of what the networks are trained for; ``core.objective`` computes it."""
+
+    BCE = "bce"
+    """Binary cross-entropy on logits: the paper's."""
+    LEAST_SQUARES = "lsgan"
+    """Least squares (Mao et al. 2017)."""
+
+
+LAMBDA_L1: Final = 100.0
+"""Weight of the L1 distance in the generator's objective (Isola et al. 2017, sections 3.1 and 6.2)."""
+
+
 class Direction(StrEnum):
     """Which half of a side-by-side image is the input: ``AtoB`` takes the left one."""
 
@@ -86,10 +99,11 @@ class DataConfig(Settings):
     """A folder (absolute), or ``builtin:facades``."""
     direction: Direction = Direction.A_TO_B
     condition: Condition = Condition.IDENTITY
-    """What is made of a live frame before the generator sees it."""
+    """What is made of a live frame before the generator sees it, and of the built-in pictures in training."""
     height: Annotated[int, Field(ge=4, le=8192)] = 256
     width: Annotated[int, Field(ge=4, le=8192)] = 256
     seed: int = 0
+    """Of the built-in houses. It does not follow a run's ``--seed``, so that figures of two seeds can be compared."""
 
 
 class CheckpointInfo(Settings):

@@ -28,7 +28,8 @@ class Target:
         modules: import names that must be there to run it.
         build_modules: import names that must be there to make it, besides PyTorch and ONNX.
         extra: the extra of this distribution that installs them.
-        needs_gpu_to_build: whether making it takes the GPU that will run it.
+        needs_gpu_to_build: whether making it takes the NVIDIA GPU that will run it.
+        needs_gpu_to_run: whether it runs on an NVIDIA GPU only.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Target:
     build_modules: tuple[str, ...] = ()
     extra: str
     needs_gpu_to_build: bool = False
+    needs_gpu_to_run: bool = False
 
     def file_name(self, precision: Precision) -> str:
         """The main file's name, e.g. ``generator.fp16.onnx``."""
@@ -87,7 +89,7 @@ TARGETS: Final[dict[str, Target]] = {
             suffix=".xml",
             companions=(".bin",),
             precisions=ALL_PRECISIONS,
-            runs_on="Intel and AMD CPU, Intel GPU and NPU",
+            runs_on="Intel and AMD CPU",
             modules=("openvino",),
             build_modules=("openvino", "nncf"),
             extra="openvino",
@@ -102,6 +104,7 @@ TARGETS: Final[dict[str, Target]] = {
             build_modules=("tensorrt", "onnx"),
             extra="tensorrt",
             needs_gpu_to_build=True,
+            needs_gpu_to_run=True,
         ),
         Target(
             name="tensorrt_rtx",
@@ -113,6 +116,7 @@ TARGETS: Final[dict[str, Target]] = {
             modules=("tensorrt_rtx", "cuda.bindings"),
             build_modules=("tensorrt_rtx", "onnx"),
             extra="tensorrt-rtx",
+            needs_gpu_to_run=True,
         ),
     )
 }

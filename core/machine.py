@@ -28,6 +28,8 @@ class Machine(Settings):
     """A machine, as far as it matters for speed."""
 
     cpu: str
+    architecture: str
+    """As Python names it, such as x86_64 or aarch64."""
     cores: int
     """Cores this process may use."""
     instructions: tuple[str, ...]
@@ -44,9 +46,9 @@ class Machine(Settings):
         return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
     @property
-    def has_vnni(self) -> bool:
-        """Whether 8-bit dot products accumulate in 32 bits (AVX-VNNI, AVX512-VNNI) instead of saturating at 16."""
-        return any("vnni" in name for name in self.instructions)
+    def saturates_at_16_bits(self) -> bool:
+        """Whether pairs of 8-bit products are added in 16 bits, which overflows: x86 without VNNI (VPMADDUBSW)."""
+        return self.architecture in ("x86_64", "AMD64") and not any("vnni" in name for name in self.instructions)
 
     def __str__(self) -> str:
         gpu = self.gpu or "no GPU"
@@ -66,6 +68,7 @@ def this_machine() -> Machine:
     wanted = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "amx_bf16", "asimddp", "i8mm")
     return Machine(
         cpu=cpu,
+        architecture=platform.machine(),
         cores=usable_cores(),
         instructions=tuple(name for name in wanted if name in flags),
         memory_gib=round(_memory_bytes() / 2**30, 1),

@@ -7,12 +7,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-import numpy as np
-
+from core.conditions import Condition
 from core.configuration import BUILT_IN_DATA, DataConfig, Direction
 from core.errors import InvalidInputError
 from core.facades import facade_pair
-from core.frames import Frame, Size, list_images, read_image, resize
+from core.frames import Frame, Size, fit, list_images, read_image
 
 BUILT_IN_COUNTS: Final = {"train": 4000, "val": 100, "test": 100}
 """Pairs of the built-in set that one pass goes through, per split; the set itself is endless."""
@@ -44,7 +43,7 @@ class PairSource(Protocol):
         ...
 
     def read(self, index: int, size: Size) -> Pair:
-        """Pair number ``index``, both frames resized to ``size``."""
+        """Pair number ``index``, both frames cropped and resized to ``size`` as live ones are (``core.frames.fit``)."""
         ...
 
 
@@ -63,27 +62,32 @@ class SideBySideImages:
         """Pair number ``index`` in the order of the file names.
 
         Raises:
-            InvalidInputError: for an image that cannot be decoded or has no two equal halves.
+            InvalidInputError: for an image that cannot be decoded, or whose width is odd.
         """
         path = self.images[index]
         image = read_image(path)
         height, width = image.shape[:2]
-        if width % 2 or width < height:
+        if width % 2:
             raise InvalidInputError(
                 f"{path} is {width} x {height} pixels, which is not two equal halves side by side: "
-                "replace it, or join the two images of a pair to one of even width"
+                "replace it by an image of even width"
             )
         left, right = image[:, : width // 2], image[:, width // 2 :]
         halves = (left, right) if self.direction is Direction.A_TO_B else (right, left)
-        return Pair(*(np.ascontiguousarray(resize(half, size)) for half in halves))
+        return Pair(*(fit(half, size) for half in halves))
 
 
 class BuiltInFacades:
-    """The procedural facades; a split is a range of the endless set that no other split touches."""
+    """The procedural facades; a split is a range of the endless set that no other split touches.
 
-    def __init__(self, split: Split, direction: Direction, seed: int) -> None:
+    With a ``condition`` other than identity, pairs are the condition of a picture and the picture, whatever the
+    ``direction``: without, the label map and the picture for ``AtoB``, the other way round for ``BtoA``.
+    """
+
+    def __init__(self, split: Split, direction: Direction, condition: Condition, seed: int) -> None:
         self.split = split
         self.direction = direction
+        self.condition = condition
         self.seed = seed
 
     def __len__(self) -> int:
@@ -91,11 +95,12 @@ class BuiltInFacades:
         return BUILT_IN_COUNTS[self.split]
 
     def read(self, index: int, size: Size) -> Pair:
-        """Pair number ``index``: label map to facade for ``AtoB``, the other way round for ``BtoA``."""
+        """Pair number ``index``."""
         offset = {Split.TRAIN: 0, Split.VAL: 1_000_000, Split.TEST: 2_000_000}[self.split]
-        labels, photo = facade_pair(offset + index, seed=self.seed, size=max(size))
-        pair = (labels, photo) if self.direction is Direction.A_TO_B else (photo, labels)
-        return Pair(*(np.ascontiguousarray(resize(frame, size)) for frame in pair))
+        labels, photo = (fit(frame, size) for frame in facade_pair(offset + index, seed=self.seed, size=max(size)))
+        if self.condition is not Condition.IDENTITY:
+            return Pair(self.condition.apply(photo), photo)
+        return Pair(labels, photo) if self.direction is Direction.A_TO_B else Pair(photo, labels)
 
 
 def find_images(root: Path, split: Split) -> list[Path]:
@@ -126,7 +131,7 @@ def open_pairs(config: DataConfig, split: Split) -> PairSource:
         InvalidInputError: if the folder is missing or empty.
     """
     if config.source == BUILT_IN_DATA:
-        return BuiltInFacades(split, config.direction, config.seed)
+        return BuiltInFacades(split, config.direction, config.condition, config.seed)
     root = Path(config.source)
     if not root.is_dir():
         raise InvalidInputError(f"there is no folder {root}: give --data a folder of side-by-side images")

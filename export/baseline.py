@@ -10,8 +10,6 @@ from core.networks import UNetGenerator
 from core.networks.inference_mode import set_inference_mode
 from runtime.engines import Engine
 
-TITLE = "PyTorch eager, NumPy pre/post"
-
 
 class EagerEngine(Engine):
     """A generator in eager PyTorch on the CPU."""

@@ -64,7 +64,9 @@ class ArtifactBuilder:
         if precision is Precision.INT8:
             from export.quantization import quantize_for_cpu
 
-            quantize_for_cpu(self._graph(Precision.FP32), path, self.calibration, has_vnni=this_machine().has_vnni)
+            quantize_for_cpu(
+                self._graph(Precision.FP32), path, self.calibration, saturates=this_machine().saturates_at_16_bits
+            )
         else:
             path.write_bytes(self._graph(precision).read_bytes())
 
@@ -73,7 +75,7 @@ class ArtifactBuilder:
 
         source = self._graph(Precision.FP32)
         if precision is Precision.INT8:
-            write_quantized_ir(source, path, self.calibration, has_vnni=this_machine().has_vnni)
+            write_quantized_ir(source, path, self.calibration, saturates=this_machine().saturates_at_16_bits)
         else:
             write_ir(source, path, precision)
 

@@ -1,5 +1,6 @@
 """``p2p-export``: a trained run to a bundle of measured artifacts."""
 
+import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +63,9 @@ def export(
     with named_steps(console, count_steps(request)) as say:
         result = export_bundle(request, say=say)
     if json_output:
-        print(result.manifest.model_dump_json(indent=2))
+        reasons = [{"target": row.target.name, "reason": row.reason} for row in result.left_out]
+        answer = {"bundle": str(result.folder), **result.manifest.model_dump(mode="json"), "left_out": reasons}
+        print(json.dumps(answer, indent=2))
     rows = [artifact_row(artifact, result.manifest) for artifact in result.manifest.artifacts]
     console.print(
         artifact_table(rows, title=f"{result.folder}: compared with PyTorch, timed on {result.manifest.machine}")

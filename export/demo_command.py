@@ -6,6 +6,7 @@ on one page.
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -46,10 +47,10 @@ def demo(
     commands = [
         ["p2p-train", *training, *TUNING],
         ["p2p-export", str(run), "--all", "--out", str(bundle)],
-        ["p2p-run", str(bundle), *streaming, "--json"],
     ]
-    for command in commands[:-1]:
+    for command in commands:
         _type(command)
+    commands.append(["p2p-run", str(bundle), *streaming, *_choice(bundle), "--json"])
     summary = json.loads(_type(commands[-1], capture=True))
     report = out / "report.html"
     manifest = write_report(report, run=run, bundle=bundle, video=video, stream=summary, commands=commands)
@@ -60,11 +61,21 @@ def demo(
         raise GateMissedError(f"no artifact in {bundle} is faithful to the trained generator: see {report}")
 
 
+def _choice(bundle: Path) -> list[str]:
+    """Options that name an artifact, where none is faithful and ``p2p-run`` would therefore take none by itself."""
+    from core.manifest import read_manifest
+    from export.demo_report import shown_artifact
+
+    manifest = read_manifest(bundle)
+    shown = shown_artifact(manifest)
+    return [] if manifest.recommended else ["--target", shown.target, "--precision", shown.precision]
+
+
 def _fresh_folder(folder: Path) -> Path:
     """``folder`` without what an earlier demo left there."""
-    if (folder / "config.json").is_file():  # ours: nothing else is ever deleted
-        import shutil
+    from core.configuration import GENERATOR_FILE
 
+    if (folder / "config.json").is_file() and (folder / GENERATOR_FILE).is_file():  # a run; nothing else is deleted
         shutil.rmtree(folder)
     return folder
 

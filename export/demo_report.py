@@ -49,7 +49,7 @@ def write_report(
     """
     opened = Bundle(bundle, read_manifest(bundle))
     manifest = opened.manifest
-    shown = _shown_artifact(manifest)
+    shown = shown_artifact(manifest)
     rows = [artifact_row(artifact, manifest) for artifact in manifest.artifacts]
     page = _template().render(
         manifest=manifest,
@@ -74,7 +74,7 @@ def _template() -> Any:
     return environment.get_template("demo.html.jinja")
 
 
-def _shown_artifact(manifest: Manifest) -> Artifact:
+def shown_artifact(manifest: Manifest) -> Artifact:
     """The recommended artifact, else the first that was run."""
     run = [artifact for artifact in manifest.artifacts if artifact.fidelity is not None]
     return next((artifact for artifact in run if artifact.name == manifest.recommended), run[0])

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from core.errors import UnavailableError
 from core.formats import Target
+from runtime.engines.tensorrt_log import collecting_logger
 
 RTX_CAPABILITIES: Final = ("SM80", "SM86", "SM89", "SM120")
 """NVIDIA GPU generations an RTX engine is built for: Ampere (A100, RTX 30), Ada (RTX 40) and Blackwell (RTX 50)."""
@@ -30,7 +31,7 @@ def build_engine(source: Path, path: Path, target: Target) -> None:
 
 def build_plan(trt: ModuleType, graph: bytes, *, title: str) -> bytes:
     """The engine made of the ONNX ``graph`` by the TensorRT module ``trt``, as it lies in a file."""
-    log = _collecting_logger(trt)
+    log = collecting_logger(trt)
     builder = trt.Builder(log)
     if builder is None:  # what TensorRT proper answers on a machine without a GPU
         raise UnavailableError(f"{title} cannot build here: it found no NVIDIA GPU")
@@ -40,6 +41,7 @@ def build_plan(trt: ModuleType, graph: bytes, *, title: str) -> bytes:
     if not parser.parse(graph):
         raise UnavailableError(f"{title} refuses the graph: {_parser_errors(parser)}")
     config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and not what anyone means by fp32
     if hasattr(config, "set_compute_capability"):
         config.num_compute_capabilities = len(RTX_CAPABILITIES)
         for i, name in enumerate(RTX_CAPABILITIES):
@@ -48,21 +50,6 @@ def build_plan(trt: ModuleType, graph: bytes, *, title: str) -> bytes:
     if plan is None:
         raise UnavailableError(f"{title} could not build the engine: {'; '.join(log.errors) or 'it gave no reason'}")
     return bytes(plan)
-
-
-def _collecting_logger(trt: ModuleType) -> Any:
-    """A logger for ``trt`` that keeps the errors, so that they can be told in one line."""
-
-    class CollectingLogger(trt.ILogger):  # type: ignore[name-defined, misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                self.errors.append(message.strip())
-
-    return CollectingLogger()
 
 
 def _parser_errors(parser: Any) -> str:

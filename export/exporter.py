@@ -11,7 +11,7 @@ from calibration.frames import calibration_frames, spread
 from core.atomic import atomic_folder, point_latest
 from core.checkpoint import load_generator
 from core.configuration import CheckpointInfo
-from core.errors import UnavailableError
+from core.errors import MissingDependencyError, UnavailableError
 from core.frames import Frame, Size
 from core.machine import library_versions, this_machine
 from core.manifest import (
@@ -31,7 +31,7 @@ from core.precision import Precision
 from export.builder import ArtifactBuilder
 from export.deploy_graph import choose_normalization
 from export.fidelity import GATES, compare, reference_translations
-from export.plan import LeftOut, Planned
+from export.plan import LeftOut, Planned, check_replaceable
 from runtime.benchmark import BLOCKS, Candidate, Measured, measure
 from runtime.bundle import EXPORTS
 from runtime.engines import open_engine
@@ -120,6 +120,7 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
         info.generator.norm, instance_statistics=infers_with_instance_statistics(info.generator, info.batch)
     )
     out = request.out or EXPORTS / info.name
+    check_replaceable(out)
     with atomic_folder(out) as folder, tempfile.TemporaryDirectory() as workshop:
         builder = ArtifactBuilder(
             generator=generator,
@@ -172,7 +173,7 @@ def _measure_all(
         try:
             with open_engine(row.planned.target.name, row.paths[0]) as engine:
                 fidelities[row.paths[0].name] = compare(engine, held_out, references)
-        except UnavailableError as error:
+        except (MissingDependencyError, UnavailableError) as error:
             row.reason = str(error)
     runnable = [row for row in built if row.reason is None]
     candidates = [

@@ -21,17 +21,17 @@ def write_ir(source: Path, target: Path, precision: Precision) -> None:
     openvino.save_model(model, target, compress_to_fp16=precision is Precision.FP16)
 
 
-def write_quantized_ir(source: Path, target: Path, frames: Sequence[Frame], *, has_vnni: bool) -> None:
+def write_quantized_ir(source: Path, target: Path, frames: Sequence[Frame], *, saturates: bool) -> None:
     """Quantize the fp32 ONNX graph in ``source`` to INT8, ranges measured on ``frames``, and write it to ``target``.
 
-    Weights are symmetric and activations asymmetric (LeakyReLU is); without VNNI weights keep to 7 bits, because pairs
-    of products are added in 16 bits, which saturates. The first and the last layer stay in float.
+    Weights are symmetric and activations asymmetric (LeakyReLU is); where sums of products ``saturates``
+    (``Machine.saturates_at_16_bits``) weights keep to 7 bits. The first and the last layer stay in float.
     """
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
     model = openvino.convert_model(source)
-    overflow_fix = OverflowFix.DISABLE if has_vnni else OverflowFix.ENABLE
+    overflow_fix = OverflowFix.ENABLE if saturates else OverflowFix.DISABLE
     with quiet():
         quantized = nncf.quantize(
             model,

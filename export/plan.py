@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.atomic import find_latest
 from core.configuration import GENERATOR_FILE
-from core.errors import InvalidInputError, MissingDependencyError, UnavailableError
+from core.errors import BundleError, InvalidInputError, MissingDependencyError, UnavailableError
 from core.formats import Target
 from core.machine import this_machine
 from core.manifest import MANIFEST_NAME, read_manifest
@@ -99,13 +99,18 @@ def check_replaceable(out: Path) -> None:
     Raises:
         InvalidInputError: naming what would be lost.
     """
+    if out.name == "latest":
+        raise InvalidInputError(f"{out}: the name latest is kept for the link to the newest bundle: give another --out")
     if not out.exists():
         return
     if not out.is_dir():
         raise InvalidInputError(f"{out} is a file: give --out a folder")
     ours: set[str] = set()
     if (out / MANIFEST_NAME).is_file():
-        artifacts = read_manifest(out).artifacts
+        try:
+            artifacts = read_manifest(out).artifacts
+        except BundleError as error:
+            raise InvalidInputError(f"{out} holds a damaged manifest: remove it, or give another --out") from error
         ours = {MANIFEST_NAME, *(file.name for artifact in artifacts for file in artifact.files)}
     others = sorted(path.name for path in out.iterdir() if path.name not in ours)
     if others:

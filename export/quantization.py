@@ -34,12 +34,12 @@ class FrameReader(CalibrationDataReader):  # type: ignore[misc]
         return None if frame is None else {INPUT_NAME: frame[np.newaxis]}
 
 
-def quantize_for_cpu(source: Path, target: Path, frames: Sequence[Frame], *, has_vnni: bool) -> None:
+def quantize_for_cpu(source: Path, target: Path, frames: Sequence[Frame], *, saturates: bool) -> None:
     """Quantize the fp32 graph in ``source`` for ONNX Runtime's CPU kernels, with ranges measured on ``frames``.
 
-    Activations unsigned, weights signed and per channel. Without VNNI the CPU adds pairs of 8-bit products in 16 bits,
-    which saturates; weights then keep to 7 bits. Transposed convolutions have no INT8 kernel there and stay in float,
-    as do the first convolution and the last layer.
+    Activations unsigned, weights signed and per channel. A CPU that adds pairs of 8-bit products in 16 bits
+    ``saturates`` (``Machine.saturates_at_16_bits``): its weights keep to 7 bits. Transposed convolutions have no INT8
+    kernel there and stay in float, as do the first convolution and the last layer.
     """
     _quantize(
         source,
@@ -48,7 +48,7 @@ def quantize_for_cpu(source: Path, target: Path, frames: Sequence[Frame], *, has
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         per_channel=True,
-        reduce_range=not has_vnni,
+        reduce_range=saturates,
     )
 
 

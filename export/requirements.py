@@ -13,7 +13,7 @@ def require_export_libraries() -> None:
 
 def require_demo_libraries() -> None:
     """The same for everything the demo uses."""
-    _require(("torch", "torchvision", "tensorboard", "safetensors"), extra="all", purpose="the demo")
+    _require(("torch", "tensorboard", "safetensors"), extra="all", purpose="the demo")
     _require(("onnx", "onnxscript", "openvino", "nncf", "matplotlib", "jinja2"), extra="all", purpose="the demo")
 
 

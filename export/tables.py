@@ -51,7 +51,7 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{fidelity.ssim:.3f}" if fidelity else "",
         str(fidelity.max_abs) if fidelity else "",
         *(
-            f"{value:.2f}" if value is not None else ""
+            "" if value is None else f"{value:.2f}" if value < 100 else f"{value:.1f}"
             for value in ((latency.p50, latency.p90, latency.p99) if latency else (None, None, None))
         ),
         f"{1000 / latency.p50:.0f}" if latency else "",

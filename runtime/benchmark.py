@@ -75,7 +75,7 @@ def measure(
     measured = {candidate.name: Measured() for candidate in candidates}
     for block in range(blocks):
         share = runs * (block + 1) // blocks - runs * block // blocks
-        start = block % len(candidates) if candidates else 0
+        start = block * len(candidates) // blocks
         for candidate in (*candidates[start:], *candidates[:start]):
             on_block(candidate.name)
             _time_block(candidate, frame, share, measured[candidate.name])

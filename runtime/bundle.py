@@ -26,7 +26,7 @@ class Bundle:
         """The fastest faithful artifact, of ``target`` and ``precision`` where they are given.
 
         On the machine that made the bundle that is the measured order; elsewhere the same order is the best guess.
-        An artifact that failed its gate is taken only when target and precision ask for it alone.
+        An artifact that failed its gate, or was never run, is taken only when target and precision ask for it alone.
 
         Raises:
             InvalidInputError: if the bundle has no such artifact.
@@ -53,10 +53,9 @@ class Bundle:
         return min(usable, key=lambda artifact: artifact.latency_ms.p50 if artifact.latency_ms else float("inf"))
 
     def _usable(self, artifact: Artifact) -> bool:
-        if TARGETS[artifact.target].missing_modules():
+        target = TARGETS[artifact.target]
+        if target.missing_modules() or (target.needs_gpu_to_run and this_machine().gpu is None):
             return False
-        if artifact.status is Status.NOT_RUN:  # it may run here, where it was not made
-            return this_machine().gpu is not None
         return artifact.status is Status.PASSED
 
     def open(self, artifact: Artifact, *, threads: int | None = None) -> Engine:

@@ -69,25 +69,31 @@ class VideoFileSource(_CaptureSource):
 
     live = False
 
-    def __init__(self, location: Path | str) -> None:
+    def __init__(self, location: Path | str, capture: cv2.VideoCapture | None = None) -> None:
         """Open it and read its first frame.
+
+        Args:
+            location: a path, or a URL as text.
+            capture: what was opened there already, if it was.
 
         Raises:
             SourceError: if it cannot be opened or has no frames.
         """
-        self.location = str(location)
+        shown = hide_password(location) if isinstance(location, str) else str(location)
         if isinstance(location, Path) and _is_text(location):
-            raise SourceError(f"{location} is a text file, not a video or an image")
-        capture = _open_ffmpeg(self.location)
+            raise SourceError(f"{shown} is a text file, not a video or an image")
+        capture = capture or _open_ffmpeg(str(location))
         if capture is None:
-            raise SourceError(f"{location} cannot be opened as a video: it is damaged, incomplete or something else")
+            raise SourceError(f"{shown} cannot be opened as a video: it is damaged, incomplete or something else")
         super().__init__(capture)
+        self.shown = shown
+        """The location as people may read it: without a password."""
         count = round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frame_count = count if count > 0 else None
         self._first = self._grab()
         if self._first is None:
             capture.release()
-            raise SourceError(f"{location} has no frames that can be decoded")
+            raise SourceError(f"{shown} has no frames that can be decoded")
 
     def read(self) -> Frame | None:
         """The next frame; None at the end."""
@@ -99,7 +105,7 @@ class VideoFileSource(_CaptureSource):
 
     def describe(self) -> str:
         """The location and the rate."""
-        return f"{self.location} ({self.fps:g} fps)" if self.fps else self.location
+        return f"{self.shown} ({self.fps:g} fps)" if self.fps else self.shown
 
 
 class LiveSource(_CaptureSource):
@@ -195,12 +201,10 @@ class StreamSource(LiveSource):
         super().__init__()
 
     def _connect(self) -> cv2.VideoCapture | None:
-        return _open_ffmpeg(self.url)
+        return _open_ffmpeg(self.url, low_latency=True)
 
     def _no_connection(self) -> str:
-        return (
-            f"{hide_password(self.url)} could not be opened within {TIMEOUT_MS / 1000:g} s: check address and network"
-        )
+        return _not_opened(self.url)
 
     def describe(self) -> str:
         """The address, without a password."""
@@ -213,13 +217,14 @@ def open_url(url: str) -> VideoSource:
     Raises:
         SourceError: if it cannot be opened.
     """
-    stream = StreamSource(url)
-    if url.lower().startswith("http") and stream._capture is not None:
-        length = stream._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        if length > 0:
-            stream.close()
-            return VideoFileSource(url)
-    return stream
+    if url.lower().startswith("http"):
+        capture = _open_ffmpeg(url)  # the options for low latency have FFmpeg lose frames of a file
+        if capture is None:
+            raise SourceError(_not_opened(url))
+        if capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
+            return VideoFileSource(url, capture)
+        capture.release()
+    return StreamSource(url)
 
 
 def hide_password(url: str) -> str:
@@ -229,17 +234,24 @@ def hide_password(url: str) -> str:
     return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
-def _open_ffmpeg(location: str) -> cv2.VideoCapture | None:
+def _not_opened(url: str) -> str:
+    return f"{hide_password(url)} could not be opened within {TIMEOUT_MS / 1000:g} s: check address and network"
+
+
+def _open_ffmpeg(location: str, *, low_latency: bool = False) -> cv2.VideoCapture | None:
     remote = "://" in location
     parameters = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
-    with _capture_options(location if remote else None):
+    with _capture_options(location if low_latency else None):
         capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG, parameters if remote else [])
     return capture if capture.isOpened() else None
 
 
 @contextmanager
 def _capture_options(url: str | None) -> Iterator[None]:
-    """Have OpenCV's FFmpeg open ``url`` for low latency, in the only way there is; the user's own wish goes first."""
+    """Have OpenCV's FFmpeg open the live ``url`` for low latency, in the only way there is; None leaves it as it is.
+
+    The user's own wish goes first.
+    """
     if url is None or CAPTURE_OPTIONS in os.environ:
         yield
         return

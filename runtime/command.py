@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.frames import Frame, Size
     from core.manifest import Artifact
     from runtime.bundle import Bundle
+    from runtime.pipeline import PipelineResult
     from runtime.sinks import VideoSink
     from runtime.sources import VideoSource
 
@@ -52,46 +53,74 @@ def run(
         raise InvalidInputError("--camera and --source exclude each other: give one of them")
     _prepare_opencv()
 
+    from runtime.bundle import open_bundle
+
+    opened = open_bundle(bundle)
+    seen = _condition(condition) or opened.manifest.condition
+    artifact = opened.choose(target=target, precision=_precision(precision))
+    if camera is None and source is None:
+        print("no --camera or --source given: taking the built-in demo", file=sys.stderr if json else sys.stdout)
+    result, facts = _stream(
+        opened,
+        artifact,
+        seen,
+        named=f"camera:{camera}" if camera is not None else source or "demo",
+        output=output,
+        frames=frames,
+        show=show,
+        threads=threads,
+        convert=_converter(artifact.size, seen, half),
+        compose=_composer() if side_by_side else None,
+        started_ns=started_ns,
+        say=partial(print, file=sys.stderr if json else sys.stdout, flush=True),
+    )
+    from runtime.summary import print_json, print_summary
+
+    (print_json if json else print_summary)(result, facts)
+    return INTERRUPTED if result.interrupted else 0
+
+
+def _stream(
+    bundle: "Bundle",
+    artifact: "Artifact",
+    condition: "Condition",
+    *,
+    named: str,
+    output: Path | None,
+    frames: int | None,
+    show: bool,
+    threads: int | None,
+    convert: "Callable[[Frame], Frame]",
+    compose: "Callable[[Frame, Frame], Frame] | None",
+    started_ns: int,
+    say: Callable[[str], None],
+) -> "tuple[PipelineResult, dict[str, Any]]":
+    """Open source, sinks and engine, run the stream, and close them; what it did, and on what, for the summary."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from runtime.bundle import open_bundle
     from runtime.pipeline import run_pipeline
 
-    say = partial(print, file=sys.stderr if json else sys.stdout, flush=True)
-    named = f"camera:{camera}" if camera is not None else source or "demo"
-    opened = open_bundle(bundle)
-    artifact = opened.choose(target=target, precision=_precision(precision))
-    seen = _condition(condition) or opened.manifest.condition
     with ExitStack() as stack:
         opener = stack.enter_context(ThreadPoolExecutor(1))  # a camera takes its time; the engine loads meanwhile
-        loading = opener.submit(opened.open, artifact, threads=threads)
-        frames_in = stack.enter_context(_open_source(named, artifact.size, seen, show=show))
-        sinks = _open_sinks(frames_in, named, output, frames, show=show)
+        loading = opener.submit(bundle.open, artifact, threads=threads)
+        source = stack.enter_context(_open_source(named, artifact.size, condition, show=show))
+        sinks = _open_sinks(source, named, output, frames, show=show)
         engine = stack.enter_context(loading.result())
-        if camera is None and source is None:
-            say("no --camera or --source given: taking the built-in demo")
         say(
-            f"{opened.folder}: {artifact.name} ({artifact.target} {artifact.precision}) on {engine.device}, "
-            f"{engine.size}, condition {seen.value}, from {frames_in.describe()}"
-            + ("; Ctrl-C ends it" if frames is None and frames_in.frame_count is None else "")
+            f"{bundle.folder}: {artifact.name} ({artifact.target} {artifact.precision}) on {engine.device}, "
+            f"{engine.size}, condition {condition.value}, from {source.describe()}"
+            + ("; Ctrl-C ends it" if frames is None and source.frame_count is None else "")
         )
         result = run_pipeline(
-            frames_in,
+            source,
             engine.translate,
             sinks,
-            convert=_converter(artifact.size, seen, half),
-            compose=_composer() if side_by_side else None,
+            convert=convert,
+            compose=compose,
             max_frames=frames,
             started_ns=started_ns,
         )
-        from runtime.summary import print_json, print_summary
-
-        facts = _facts(opened, artifact, engine.device, engine.threads, seen, frames_in, output)
-    if json:
-        print_json(result, facts)
-    else:
-        print_summary(result, facts)
-    return INTERRUPTED if result.interrupted else 0
+        return result, _facts(bundle, artifact, engine.device, engine.threads, condition, source, output)
 
 
 def _prepare_opencv() -> None:

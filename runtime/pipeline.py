@@ -132,10 +132,8 @@ def _run_stages(stream: Stream, output: "_Output") -> None:
     finally:
         stream.source.stop()
         _join(threads)
-    if stream.failure is not None:
-        raise stream.failure
-    if stream.source_failure is not None and not stream.source.live:
-        raise stream.source_failure
+    if stream.failed is not None:
+        raise stream.failed
 
 
 class _Output:
@@ -168,7 +166,8 @@ class _Output:
 
     @property
     def _busy(self) -> bool:
-        return not self.stream.interrupted and any(sink.busy for sink in self.sinks)
+        """Whether a sink is to be waited for: not once the stream has been interrupted or has failed."""
+        return not self.stream.interrupted and not self.stream.failed and any(sink.busy for sink in self.sinks)
 
     def _put_out(self, item: Translated) -> None:
         start = time.perf_counter_ns()

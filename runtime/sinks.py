@@ -4,7 +4,8 @@ import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,7 @@ from typing import Final
 import cv2
 
 from core.atomic import atomic_file, make_folder
-from core.errors import SinkError
+from core.errors import InvalidInputError, SinkError
 from core.frames import IMAGE_SUFFIXES, Frame, write_image
 from runtime.latency import NS_PER_S
 
@@ -80,7 +81,7 @@ class VideoFileSink(VideoSink):
         Args:
             path: with one of the suffixes of ``CODECS``.
             fps: frames per second of the file; default: 30.
-            live: pictures come at irregular times: repeat them so that the file plays at the speed of life.
+            live: pictures come at irregular times: repeat or skip some so that the file plays at the speed of life.
 
         Raises:
             SinkError: if the file could not be written.
@@ -111,9 +112,12 @@ class VideoFileSink(VideoSink):
         if frame.shape != self._shape:
             raise SinkError(f"{self.path}: a frame of {frame.shape} in a video of {self._shape}")
         if self._live and self._last is not None:
-            due = round((picture.captured_ns - self._first_ns) * self.fps / NS_PER_S)
-            while self.written < due:
+            place = (picture.captured_ns - self._first_ns) * self.fps / NS_PER_S
+            while self.written < round(place):
                 self._encode(self._writer, self._last)
+            self._last = frame
+            if place <= self.written - 1:  # a whole period early: less is jitter
+                return
         self._encode(self._writer, frame)
         self._last = frame
 
@@ -129,7 +133,8 @@ class VideoFileSink(VideoSink):
             self.abort()
             raise
         atomic, self._atomic = self._atomic, None
-        atomic.__exit__(None, None, None)
+        with _sink_errors(self.path):
+            atomic.__exit__(None, None, None)
 
     def abort(self) -> None:
         """Remove the unfinished file."""
@@ -142,8 +147,10 @@ class VideoFileSink(VideoSink):
             atomic.__exit__(SinkError, error, error.__traceback__)
 
     def _open(self, frame: Frame) -> cv2.VideoWriter:
-        self._atomic = atomic_file(self.path)
-        self._partial = self._atomic.__enter__()
+        atomic = atomic_file(self.path)
+        with _sink_errors(self.path):
+            self._partial = atomic.__enter__()
+        self._atomic = atomic
         self._shape = frame.shape
         codec = CODECS[self.path.suffix.lower()]
         fourcc = cv2.VideoWriter.fourcc(*codec)
@@ -192,7 +199,8 @@ class ImageFileSink(VideoSink):
     def close(self) -> None:
         """Write the image."""
         if self._frame is not None:
-            write_image(self.path, self._frame)
+            with _sink_errors(self.path):
+                write_image(self.path, self._frame)
 
     def abort(self) -> None:
         """Forget the image."""
@@ -216,25 +224,24 @@ class ImageFolderSink(VideoSink):
 
     def write(self, picture: Picture) -> None:
         """Write one image into the hidden folder."""
-        if self._partial is None:
-            make_folder(self.folder.parent)
-            prefix = f".{self.folder.name}."
-            self._partial = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=self.folder.parent))
-            self._partial.chmod(0o755)
-        self.written += 1
-        write_image(self._partial / f"{picture.name or f'frame_{self.written:06d}'}.png", picture.frame)
+        with _sink_errors(self.folder):
+            if self._partial is None:
+                make_folder(self.folder.parent)
+                prefix = f".{self.folder.name}."
+                self._partial = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=self.folder.parent))
+                self._partial.chmod(0o755)
+            self.written += 1
+            write_image(self._partial / f"{picture.name or f'frame_{self.written:06d}'}.png", picture.frame)
 
     def close(self) -> None:
         """Move the images into place."""
         if self._partial is None:
             return
         try:
-            make_folder(self.folder)
-            for image in self._partial.iterdir():
-                image.replace(self.folder / image.name)
-            self._partial.rmdir()
-        except OSError as error:
-            raise SinkError(f"cannot write to {self.folder}: {error.strerror}") from error
+            with _sink_errors(self.folder):
+                make_folder(self.folder)
+                for image in self._partial.iterdir():
+                    image.replace(self.folder / image.name)
         finally:
             self.abort()
 
@@ -267,6 +274,17 @@ def open_sink(path: Path, *, fps: float | None, live: bool, frames: int | None) 
             f"{path} holds one image and the source gives more: name a folder or a video, or add --frames 1"
         )
     return ImageFileSink(path)
+
+
+@contextmanager
+def _sink_errors(path: Path) -> Iterator[None]:
+    """Raise ``SinkError`` for whatever keeps the block from writing ``path``."""
+    try:
+        yield
+    except (InvalidInputError, OSError) as error:
+        cause = error.__cause__ if isinstance(error, InvalidInputError) else error  # itself made of an OSError
+        reason = cause.strerror if isinstance(cause, OSError) else None
+        raise SinkError(f"cannot write {path}: {reason or error}; choose another --output") from error
 
 
 def _check_writable(path: Path) -> None:

@@ -50,6 +50,11 @@ class Stream:
     stopping: bool = False
     interrupted: bool = False
 
+    @property
+    def failed(self) -> BaseException | None:
+        """What the stream is to end with at once; a live source that is lost lets what is under way be finished."""
+        return self.failure or (None if self.source.live else self.source_failure)
+
     def capture(self) -> None:
         """Read frames until the source ends, the limit is reached or the stream is stopped."""
         limit = None if self.source.live else self.max_frames

@@ -50,6 +50,7 @@ class WindowSink(VideoSink):
 
     def write(self, picture: Picture) -> None:
         """Show one picture."""
+        now = time.monotonic()
         self._rate.add(picture.captured_ns)
         frame = picture.frame if self._hold else draw_overlay(picture.frame, self._rate.text)
         try:
@@ -64,7 +65,8 @@ class WindowSink(VideoSink):
         except cv2.error as error:
             raise SinkError(f"the window cannot be shown ({error.err or error}): {ADVICE}") from error
         self._held = self._hold
-        self._due = max(self._due + self._period, time.monotonic())
+        # From when this one's turn came, not from when it was drawn: drawing takes time and would slow the film down.
+        self._due = max(self._due, now) + self._period
 
     @property
     def busy(self) -> bool:

@@ -19,7 +19,8 @@ def jitter_size(size: Size) -> Size:
 
 def generator_for(seed: int, epoch: int, index: int) -> np.random.Generator:
     """Random numbers for pair ``index`` in pass ``epoch``: the same ones whichever thread asks, and when."""
-    return np.random.default_rng((seed, epoch, index))
+    # From 1 on: NumPy takes (seed, epoch, 0) for (seed, epoch), which the order of the pass is drawn with.
+    return np.random.default_rng((seed, epoch, index + 1))
 
 
 def augment(pair: Pair, size: Size, random: np.random.Generator) -> Pair:

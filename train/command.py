@@ -18,7 +18,11 @@ def train(
     ] = None,
     direction: Annotated[str, typer.Option(help="Which half is the input: AtoB or BtoA.")] = "AtoB",
     condition: Annotated[
-        str, typer.Option(help="What is made of a live frame before the generator: identity, edges, grayscale.")
+        str,
+        typer.Option(
+            help="What is made of a live frame before the generator: identity, edges, grayscale. "
+            "The built-in data is trained on the same, made of its pictures."
+        ),
     ] = "identity",
     size: Annotated[str, typer.Option(help="256, or height x width: 384x640.")] = "256",
     width: Annotated[
@@ -32,7 +36,9 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data, instead of --steps.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of weights, order, augmentation and dropout.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of weights, order, augmentation and dropout; not of the built-in data.")
+    ] = 0,
     out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/<data>-<date>-<time>]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run folder below runs/.")] = None,
     norm: Annotated[str, typer.Option(help="Normalization: batch, instance or none.")] = "batch",

@@ -1,8 +1,9 @@
 """Everything that can be checked before PyTorch is loaded and before anything is written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ class Job:
     """To look at and to measure with, at the size of the generator."""
     folder: Path
     """Does not exist yet, or is empty."""
+    folder_named: bool
+    """Whether the user named the folder; else another run may take it first, and the next number is used."""
 
 
 def prepare_job(values: Mapping[str, Any], *, out: Path | None, name: str | None) -> Job:
@@ -52,11 +55,19 @@ def prepare_job(values: Mapping[str, Any], *, out: Path | None, name: str | None
     if options.data != BUILT_IN_DATA:
         check_pairs(pairs.read, len(pairs), threads=usable_cores())
         check_pairs(lambda index: held_out.read(index, options.size), len(held_out), threads=usable_cores())
-    return Job(options=options, pairs=pairs, held_out=[held_out.read(i, options.size) for i in chosen], folder=folder)
+    return Job(
+        options=options,
+        pairs=pairs,
+        held_out=[held_out.read(i, options.size) for i in chosen],
+        folder=folder,
+        folder_named=not (out is None and name is None),
+    )
 
 
 def choose_folder(out: Path | None, name: str | None, *, data: str) -> Path:
-    """Where a run goes: ``out``, ``runs/<name>``, or ``runs/<data>-<date>-<time>``. Nothing is written.
+    """Where a run goes: ``out``, ``runs/<name>``, or ``runs/<data>-<date>-<time>``, numbered where that is taken.
+
+    Nothing is written.
 
     Raises:
         InvalidInputError: if that is not an empty or a new folder, or ``name`` is not a plain name.
@@ -65,8 +76,11 @@ def choose_folder(out: Path | None, name: str | None, *, data: str) -> Path:
         raise InvalidInputError("--out and --name both name the run's folder: give one of them")
     if name is not None and (Path(name).name != name or name.startswith(".") or name == LATEST.name):
         raise InvalidInputError(f"--name {name!r} cannot name a folder below {RUNS}: give a plain name, like houses")
-    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    folder = out or RUNS / (name or f"{data}-{stamp}")
+    if out is None and name is None:
+        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        folder = next(folder for folder in numbered(RUNS / f"{data}-{stamp}") if not folder.exists())
+    else:
+        folder = out or RUNS / str(name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} exists and is not an empty folder: choose another with --out")
     if LATEST.exists() and not LATEST.is_symlink():
@@ -74,7 +88,14 @@ def choose_folder(out: Path | None, name: str | None, *, data: str) -> Path:
     return folder
 
 
-def spread(count: int, wanted: int) -> list[int]:
-    """Up to ``wanted`` of the numbers below ``count``, evenly spread, the first one always among them."""
-    kept = min(count, wanted)
-    return [i * count // kept for i in range(kept)]
+def numbered(folder: Path) -> Iterator[Path]:
+    """``folder`` itself, then its name with -2, -3 and so on."""
+    yield folder
+    for number in count(2):
+        yield folder.with_name(f"{folder.name}-{number}")
+
+
+def spread(total: int, wanted: int) -> list[int]:
+    """Up to ``wanted`` of the numbers below ``total``, evenly spread, the first one always among them."""
+    kept = min(total, wanted)
+    return [i * total // kept for i in range(kept)]

@@ -12,10 +12,11 @@ from safetensors.torch import save_file
 from core.atomic import atomic_file, make_folder, point_latest, write_text
 from core.checkpoint import save_generator
 from core.configuration import GENERATOR_FILE
+from core.errors import InvalidInputError
 from core.frames import Frame, write_image
 from core.machine import library_versions, this_machine
 from train.evaluation import Quality
-from train.preparation import LATEST
+from train.preparation import LATEST, numbered
 from train.settings import TrainingConfig
 from train.trainer import Trainer
 
@@ -88,10 +89,14 @@ class RunFolder:
 
 
 @contextmanager
-def open_run(path: Path, config: TrainingConfig) -> Iterator[RunFolder]:
-    """Make the folder of a run, and take it away again if the block fails before there is a checkpoint in it."""
+def open_run(path: Path, config: TrainingConfig, *, named: bool = True) -> Iterator[RunFolder]:
+    """Make the folder of a run, and take it away again if the block fails before there is a checkpoint in it.
+
+    A folder that the user has not ``named`` is this run's alone: another one that was made meanwhile is left be, and
+    the next number taken.
+    """
     existed = path.exists()
-    make_folder(path)
+    path = make_folder(path) if named else _make_new_folder(path)
     run = RunFolder(path, config)
     try:
         run.write_config()
@@ -99,6 +104,19 @@ def open_run(path: Path, config: TrainingConfig) -> Iterator[RunFolder]:
     except BaseException:
         if not run.has_checkpoint:
             shutil.rmtree(path, ignore_errors=True)
-            if existed:
+            if existed and named:
                 make_folder(path)
         raise
+
+
+def _make_new_folder(path: Path) -> Path:
+    make_folder(path.parent)
+    for folder in numbered(path):
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InvalidInputError(f"cannot create the folder {folder}: {error.strerror}") from error
+        return folder
+    raise AssertionError("numbers do not end")

@@ -68,6 +68,9 @@ class Session:
                     raise KeyboardInterrupt
                 if save:
                     self._checkpoint(done)
+        if interrupted.is_set():  # during the last checkpoint
+            self.watcher.say(f"interrupted after the last step: saved in {self.run.path}")
+            raise KeyboardInterrupt
         return time.perf_counter() - started
 
     def evaluate(self) -> Quality:

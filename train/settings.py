@@ -4,17 +4,19 @@ import math
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from core.conditions import Condition
 from core.configuration import (
     BUILT_IN_DATA,
+    LAMBDA_L1,
     STRIDED_LAYERS,
     CheckpointInfo,
     DataConfig,
     Decoder,
     Direction,
     DiscriminatorConfig,
+    GanObjective,
     GeneratorConfig,
     Norm,
     Padding,
@@ -34,6 +36,12 @@ MIN_AUTOMATIC_LEVELS: Final = 4
 SAMPLES_PER_RUN: Final = 10
 
 
+def _known_field(pixels: int) -> int:
+    if pixels not in STRIDED_LAYERS:
+        raise ValueError(f"choose from {', '.join(map(str, STRIDED_LAYERS))}")
+    return pixels
+
+
 class TrainingOptions(Settings):
     """A training run as it is asked for; None leaves the choice to ``resolve``. Fields are named as the options are."""
 
@@ -42,7 +50,10 @@ class TrainingOptions(Settings):
     direction: Direction = Direction.A_TO_B
     """Which half is the input."""
     condition: Condition = Condition.IDENTITY
-    """What is made of a *live* frame before the generator sees it; with side-by-side data, A is that already."""
+    """What is made of a *live* frame before the generator sees it; with side-by-side data, A is that already.
+
+    Of the built-in set, it is also what the generator is trained on: the condition of the picture instead of the label
+    map. The picture is the target then, so ``BtoA`` is refused."""
     size: Size = Size(256, 256)
     """Height and width the generator is trained at, in pixels."""
     width: Annotated[int | None, Field(ge=1, le=512)] = None
@@ -57,13 +68,13 @@ class TrainingOptions(Settings):
     """How the generator's decoder doubles the resolution."""
     dropout: bool = True
     """Dropout in the three deepest decoder layers."""
-    gan: Literal["bce", "lsgan"] = "bce"
+    gan: GanObjective = GanObjective.BCE
     """The adversarial objective: binary cross-entropy (the paper's) or least squares."""
-    l1: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 100.0
+    l1: Annotated[float, Field(ge=0, allow_inf_nan=False)] = LAMBDA_L1
     """Weight of the L1 distance in the generator's objective."""
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-4
     """Adam's rate in the first half of the steps; it then falls linearly to zero."""
-    receptive_field: Literal[1, 16, 34, 70, 142, 286] = 70
+    receptive_field: Annotated[int, AfterValidator(_known_field)] = 70
     """Pixels of the picture that one of the discriminator's scores sees."""
     d_width: Annotated[int | None, Field(ge=1, le=512)] = None
     """Channels of the discriminator's first layer: those of the generator."""
@@ -76,7 +87,7 @@ class TrainingOptions(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """Of the weights, the order of the data and its augmentation, and dropout."""
+    """Of the weights, the order of the data and its augmentation, and dropout; the data itself is always the same."""
     sample_every: Annotated[int | None, Field(ge=1)] = None
     """Steps between sample sheets, each with a checkpoint: a tenth of all."""
     threads: Annotated[int | None, Field(ge=1, le=1024)] = None
@@ -86,6 +97,16 @@ class TrainingOptions(Settings):
     def _one_length(self) -> Self:
         if self.steps is not None and self.epochs is not None:
             raise ValueError("give --steps or --epochs, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _picture_as_target(self) -> Self:
+        conditioned = self.data == BUILT_IN_DATA and self.condition is not Condition.IDENTITY
+        if conditioned and self.direction is Direction.B_TO_A:
+            raise ValueError(
+                f"--direction BtoA and --condition {self.condition} exclude each other with the built-in data, "
+                "where the condition is made of the picture: leave out one of them"
+            )
         return self
 
     def data_config(self) -> DataConfig:
@@ -101,7 +122,6 @@ class TrainingOptions(Settings):
             condition=self.condition,
             height=self.size.height,
             width=self.size.width,
-            seed=self.seed,
         )
 
     def choose_levels(self) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from core.frames import to_network
 from core.networks import PatchDiscriminator, UNetGenerator
-from core.objective import GanObjective, discriminator_loss, reconstruction_loss
+from core.objective import adversarial_loss, discriminator_loss, reconstruction_loss
 from train.devices import mixed_precision
 from train.loader import Batch
 from train.settings import TrainingConfig
@@ -52,7 +52,6 @@ class Trainer:
         )
         self._precision = mixed_precision(self.device)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._precision is torch.float16)
-        self._objective = GanObjective(config.gan)
         self.steps_done = 0
 
     @property
@@ -82,10 +81,10 @@ class Trainer:
         with self._autocast():
             real_scores = self.discriminator(source, target)
             fake_scores = self.discriminator(source, translation)
-        loss = discriminator_loss(self._objective, real_scores.float(), fake_scores.float())
+        loss = discriminator_loss(self.config.gan, real_scores.float(), fake_scores.float())
         self._update(self._discriminator_optimizer, loss)
         with torch.no_grad():
-            real = self._objective.loss(real_scores.float(), real=True)
+            real = adversarial_loss(self.config.gan, real_scores.float(), real=True)
             return real, 2 * loss - real
 
     def _improve_generator(self, source: Tensor, target: Tensor, translation: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,7 +92,7 @@ class Trainer:
         try:
             with self._autocast():
                 scores = self.discriminator(source, translation)
-            adversarial = self._objective.loss(scores.float(), real=True)
+            adversarial = adversarial_loss(self.config.gan, scores.float(), real=True)
             distance = reconstruction_loss(translation.float(), target)
             self._update(self._generator_optimizer, adversarial + self.config.l1 * distance)
         finally:

@@ -32,7 +32,7 @@ def run_job(job: Job, *, stream: TextIO) -> dict[str, Any]:
         trainer = Trainer(config)
         loader_threads = max(1, usable_cores() // 2) if device == "cuda" else 1  # a GPU takes more than one can make
         with (
-            open_run(job.folder, config) as run,
+            open_run(job.folder, config, named=job.folder_named) as run,
             BatchStream(
                 job.pairs,
                 size=config.size,

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InvalidInputError
+from core.errors import InvalidInputError, UnavailableError
 from core.frames import Frame, Size
 
 
@@ -25,6 +25,7 @@ class Engine(ABC):
     batch: int
     device: str
     threads: int
+    _closed: bool = False
 
     def translate(self, frame: Frame) -> Frame:
         """The translation of one frame: ``uint8 [H, W, 3]`` BGR in and out, H x W as ``size`` says.
@@ -40,7 +41,10 @@ class Engine(ABC):
 
         Raises:
             InvalidInputError: for frames of another shape or type.
+            UnavailableError: if the engine was closed.
         """
+        if self._closed:
+            raise UnavailableError("this engine is closed: open it again")
         expected = (self.batch, *self.size, 3)
         if frames.shape != expected or frames.dtype != np.uint8:
             raise InvalidInputError(
@@ -53,9 +57,14 @@ class Engine(ABC):
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Infer on frames of the right shape, type and layout."""
 
+    def _release(self) -> None:  # noqa: B027  (an engine may hold nothing)
+        """Give back what the engine holds."""
+
     def close(self) -> None:
-        """Give back what the engine holds; it cannot be used afterwards."""
-        return
+        """Give back what the engine holds; it cannot be used afterwards. Closing it again does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._release()
 
     def __enter__(self) -> Self:
         """The engine itself; it is closed at the end of the block."""

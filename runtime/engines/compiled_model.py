@@ -36,6 +36,9 @@ class CompiledModelEngine(Engine):
         self.device = ",".join(model.get_property("EXECUTION_DEVICES")).lower()
         self._request = model.create_infer_request()
 
+    def _release(self) -> None:
+        del self._request
+
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         # The input is read in place; the output lies in the request's own memory, so it is copied out.
         self._request.infer([frames], share_inputs=True, share_outputs=True)

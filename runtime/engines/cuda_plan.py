@@ -7,6 +7,7 @@ own, a runtime configuration) is found with ``hasattr``. Memory is pinned and al
 
 import ctypes
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import BundleError, UnavailableError
+from core.errors import UnavailableError
 from core.formats import TARGETS
 from core.frames import Size
 from runtime.engines.base import Engine
+from runtime.engines.tensorrt_log import collecting_logger
 
 
 class CudaPlanEngine(Engine):
@@ -42,21 +44,31 @@ class CudaPlanEngine(Engine):
             cuda: the CUDA runtime bindings; default: ``cuda.bindings.runtime``.
 
         Raises:
-            UnavailableError: if there is no NVIDIA GPU or driver.
-            BundleError: if the plan cannot be read by this library, GPU or version.
+            UnavailableError: if there is no NVIDIA GPU or driver, or the plan is not for this GPU or library version.
         """
+        title = TARGETS[flavour].title
         trt = trt or importlib.import_module(TARGETS[flavour].modules[0])
         self._cuda = _Cuda(cuda or importlib.import_module("cuda.bindings.runtime"))
-        self.device = self._cuda.device_name(TARGETS[flavour].title)
+        self.device = self._cuda.device_name(title)
         self.threads = threads
-        logger = trt.Logger(trt.Logger.ERROR)
-        self._plan = trt.Runtime(logger).deserialize_cuda_engine(path.read_bytes())
+        self._log = collecting_logger(trt)
+        self._plan = trt.Runtime(self._log).deserialize_cuda_engine(path.read_bytes())
         if self._plan is None:
-            raise BundleError(
-                f"{path} cannot be read by {TARGETS[flavour].title} {trt.__version__} on {self.device}: "
-                "export it again on this machine"
+            raise UnavailableError(
+                f"{path.name} cannot be read by {title} {trt.__version__} on {self.device}: export it on this machine"
+                + f" ({self._log.errors[0]})" * bool(self._log.errors)
             )
-        self._context, self._captures_itself = _execution_context(self._plan, trt)
+        try:
+            self._prepare(trt)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, trt: ModuleType) -> None:
+        """Make the context, the buffers and the CUDA graph."""
+        self._context, captures_itself = _execution_context(self._plan, trt)
+        if self._context is None:
+            raise UnavailableError(f"the GPU cannot run the engine: {'; '.join(self._log.errors) or 'no reason given'}")
         names = [self._plan.get_tensor_name(i) for i in range(self._plan.num_io_tensors)]
         is_input = {name: self._plan.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
         source = next(name for name in names if is_input[name])
@@ -65,15 +77,15 @@ class CudaPlanEngine(Engine):
         self.size = Size(height, width)
         shape = (self.batch, height, width, 3)
         self._stream = self._cuda.stream()
-        self._host_input = self._cuda.pinned(shape)
-        self._host_output = self._cuda.pinned(shape)
+        self._host_input, self._host_output = self._cuda.pinned(shape), self._cuda.pinned(shape)
         self._device_input = self._cuda.allocate(self._host_input.nbytes)
         self._device_output = self._cuda.allocate(self._host_output.nbytes)
-        self._context.set_tensor_address(source, self._device_input)
-        self._context.set_tensor_address(target, self._device_output)
+        for name, address in ((source, self._device_input), (target, self._device_output)):
+            if not self._context.set_tensor_address(name, address):
+                raise UnavailableError(f"TensorRT refuses the address of tensor {name}")
         self._enqueue()  # the first run allocates and compiles, which must not be captured
         self._cuda.wait(self._stream)
-        self._graph = None if self._captures_itself else self._cuda.capture(self._stream, self._enqueue)
+        self._graph = None if captures_itself else self._cuda.capture(self._stream, self._enqueue)
 
     def _enqueue(self) -> None:
         source, target = self._host_input, self._host_output
@@ -91,8 +103,10 @@ class CudaPlanEngine(Engine):
         self._cuda.wait(self._stream)
         return self._host_output.copy()
 
-    def close(self) -> None:
-        """Free the buffers and the stream."""
+    def _release(self) -> None:
+        """Give everything back, in the order it depends on: work, graph, context, plan, memory, stream."""
+        self._cuda.finish()
+        self._context = self._plan = None
         self._cuda.free()
 
 
@@ -112,7 +126,8 @@ class _Cuda:
         self._api = bindings
         self._device: list[int] = []
         self._host: list[int] = []
-        self._streams: list[Any] = []
+        self._streams: list[int] = []
+        self._graphs: list[Any] = []
 
     def _check(self, answer: tuple[Any, ...], what: str) -> Any:
         if int(answer[0]) != 0:
@@ -131,9 +146,9 @@ class _Cuda:
         return f"cuda:0 {bytes(name).split(bytes(1))[0].decode()}"
 
     def stream(self) -> int:
-        stream = self._check(self._api.cudaStreamCreateWithFlags(self._api.cudaStreamNonBlocking), "create a stream")
-        self._streams.append(stream)
-        return int(stream)
+        made = self._check(self._api.cudaStreamCreateWithFlags(self._api.cudaStreamNonBlocking), "create a stream")
+        self._streams.append(int(made))
+        return int(made)
 
     def allocate(self, size: int) -> int:
         pointer = int(self._check(self._api.cudaMalloc(size), f"allocate {size} bytes on the GPU"))
@@ -155,21 +170,33 @@ class _Cuda:
     def wait(self, stream: int) -> None:
         self._check(self._api.cudaStreamSynchronize(stream), "finish a frame")
 
-    def capture(self, stream: int, work: Any) -> Any:
+    def capture(self, stream: int, work: Callable[[], None]) -> Any:
         mode = self._api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self._check(self._api.cudaStreamBeginCapture(stream, mode), "begin a CUDA graph")
-        work()
-        graph = self._check(self._api.cudaStreamEndCapture(stream), "end a CUDA graph")
-        return self._check(self._api.cudaGraphInstantiate(graph, 0), "instantiate a CUDA graph")
+        try:
+            work()
+        finally:
+            graph = self._check(self._api.cudaStreamEndCapture(stream), "end a CUDA graph")
+        executable = self._check(self._api.cudaGraphInstantiate(graph, 0), "instantiate a CUDA graph")
+        self._graphs.append(executable)
+        self._check(self._api.cudaGraphDestroy(graph), "free a CUDA graph")
+        return executable
 
     def launch(self, graph: Any, stream: int) -> None:
         self._check(self._api.cudaGraphLaunch(graph, stream), "launch a CUDA graph")
 
-    def free(self) -> None:
+    def finish(self) -> None:
+        """Wait for all work, and free the CUDA graphs."""
         for stream in self._streams:
-            self._check(self._api.cudaStreamDestroy(stream), "destroy a stream")
-        for pointer in self._device:
-            self._check(self._api.cudaFree(pointer), "free GPU memory")
-        for pointer in self._host:
-            self._check(self._api.cudaFreeHost(pointer), "free pinned memory")
-        self._streams, self._device, self._host = [], [], []
+            self.wait(stream)
+        while self._graphs:
+            self._check(self._api.cudaGraphExecDestroy(self._graphs.pop()), "free a CUDA graph")
+
+    def free(self) -> None:
+        """Free memory and streams; a handle is forgotten before it is freed, so that none is freed twice."""
+        while self._device:
+            self._check(self._api.cudaFree(self._device.pop()), "free GPU memory")
+        while self._host:
+            self._check(self._api.cudaFreeHost(self._host.pop()), "free pinned memory")
+        while self._streams:
+            self._check(self._api.cudaStreamDestroy(self._streams.pop()), "destroy a stream")

@@ -23,7 +23,7 @@ def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> Non
     path = tmp_path / "bundle"
     with atomic_folder(path) as partial:
         (partial / "old").touch()
-    with pytest.raises(FileNotFoundError), atomic_folder(path) as partial:
+    with pytest.raises(InvalidInputError), atomic_folder(path) as partial:
         (partial / "new").write_text((tmp_path / "missing").read_text())
     assert names(path) == ["old"]
     assert names(tmp_path) == ["bundle"]
@@ -36,6 +36,16 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
             (partial / name).touch()
     assert names(path) == ["new"]
     assert names(tmp_path) == ["bundle"]
+
+
+def test_a_link_stays_a_link_and_what_it_points_at_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "link").symlink_to("bundle")
+    with atomic_folder(tmp_path / "link") as partial:
+        (partial / "new").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path / "bundle") == ["new"]
+    assert names(tmp_path) == ["bundle", "link"]
 
 
 def test_latest_points_at_the_newest_and_survives_a_move(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_a_folder_with_anything_else_in_it_is_not_replaced(tmp_path: Path) -> No
     assert "holds holiday.jpg" in refused("export.command", run, "--out", tmp_path / "photos", cwd=tmp_path)
     line = refused("export.command", run, "--out", tmp_path / "photos" / "holiday.jpg", cwd=tmp_path)
     assert "is a file" in line
+    assert "the name latest is kept" in refused("export.command", run, "--out", "exports/latest", cwd=tmp_path)
 
 
 def test_bench_without_or_with_a_damaged_bundle(exported: tuple[Path, dict[str, object]], tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_for_the_cpu_activations_are_unsigned_and_weights_signed(
     graphs: dict[Precision, Path], frames: list[Frame], tmp_path: Path
 ) -> None:
     path = tmp_path / "int8.onnx"
-    quantize_for_cpu(graphs[Precision.FP32], path, frames, has_vnni=False)
+    quantize_for_cpu(graphs[Precision.FP32], path, frames, saturates=True)
     assert {zero.dtype for zero in activation_zero_points(path)} == {np.dtype(np.uint8)}
     assert TensorProto.INT8 in dequantized_kinds(path)
     weights = [value for value in initializers(path).values() if value.dtype == np.int8 and value.ndim == 4]
@@ -70,7 +70,7 @@ def test_for_the_cpu_activations_are_unsigned_and_weights_signed(
 
 def test_the_outer_layers_stay_in_float(graphs: dict[Precision, Path], frames: list[Frame], tmp_path: Path) -> None:
     path = tmp_path / "int8.onnx"
-    quantize_for_cpu(graphs[Precision.FP32], path, frames, has_vnni=True)
+    quantize_for_cpu(graphs[Precision.FP32], path, frames, saturates=False)
     assert quantized_layers(path)
     assert quantized_layers(path).isdisjoint(outer_layers(path))
 
@@ -80,7 +80,7 @@ def test_every_calibration_frame_counts(graphs: dict[Precision, Path], frames: l
     flat = [np.full_like(frames[0], 128)] * 9
     scales = []
     for name, order in (("first", [frames[0], *flat]), ("last", [*flat, frames[0]]), ("never", flat)):
-        quantize_for_cpu(graphs[Precision.FP32], tmp_path / name, order, has_vnni=False)
+        quantize_for_cpu(graphs[Precision.FP32], tmp_path / name, order, saturates=True)
         values = initializers(tmp_path / name)
         scales.append(
             {key: float(value) for key, value in values.items() if key.endswith("_scale") and value.ndim == 0}
@@ -107,7 +107,7 @@ def test_openvino_quantizes_by_nncf_and_leaves_the_outer_layers(
     graphs: dict[Precision, Path], frames: list[Frame], tmp_path: Path
 ) -> None:
     path = tmp_path / "int8.xml"
-    write_quantized_ir(graphs[Precision.FP32], path, frames, has_vnni=False)
+    write_quantized_ir(graphs[Precision.FP32], path, frames, saturates=True)
     operations = openvino.Core().read_model(path).get_ordered_ops()
     convolutions = [op for op in operations if op.get_type_name() in ("Convolution", "ConvolutionBackpropData")]
     quantized = [op.input_value(0).get_node().get_type_name() == "FakeQuantize" for op in convolutions]
@@ -130,7 +130,7 @@ def test_tensorrt_rtx_builds_engines_without_a_gpu(
 def test_a_graph_that_tensorrt_refuses_is_one_line_with_the_nodes_name(
     graphs: dict[Precision, Path], frames: list[Frame], tmp_path: Path
 ) -> None:
-    quantize_for_cpu(graphs[Precision.FP32], tmp_path / "cpu.onnx", frames, has_vnni=False)
+    quantize_for_cpu(graphs[Precision.FP32], tmp_path / "cpu.onnx", frames, saturates=True)
     with pytest.raises(UnavailableError, match=r"refuses the graph: node .*bias_DequantizeLinear"):
         build_engine(tmp_path / "cpu.onnx", tmp_path / "plan", TARGETS["tensorrt_rtx"])
     assert not (tmp_path / "plan").exists()

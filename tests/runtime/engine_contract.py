@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import BundleError, InvalidInputError
+from core.errors import BundleError, EdgeError, InvalidInputError, UnavailableError
 from core.frames import Size
 from runtime.engines import Engine
 
@@ -16,6 +16,8 @@ SIZE = Size(48, 64)
 
 class EngineContract:
     """The tests; the artifact that ``open`` loads inverts every value of a frame of ``SIZE``."""
+
+    damaged_error: type[EdgeError] = BundleError
 
     def open(self, folder: Path) -> Engine:
         """Make the artifact in ``folder`` and load it."""
@@ -72,12 +74,14 @@ class EngineContract:
         with self.open(tmp_path) as engine, pytest.raises(InvalidInputError, match="this engine takes uint8"):
             engine.translate(frame_in)
 
-    def test_can_be_closed_twice(self, tmp_path: Path) -> None:
+    def test_can_be_closed_twice_and_is_closed_then(self, tmp_path: Path) -> None:
         engine = self.open(tmp_path)
         engine.close()
         engine.close()
+        with pytest.raises(UnavailableError, match="closed"):
+            engine.translate(np.zeros((*SIZE, 3), np.uint8))
 
     def test_refuses_a_damaged_file_in_one_line(self, tmp_path: Path) -> None:
-        with pytest.raises(BundleError) as caught:
+        with pytest.raises(self.damaged_error) as caught:
             self.open_damaged(tmp_path)
         assert "\n" not in str(caught.value).strip()

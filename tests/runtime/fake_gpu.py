@@ -27,6 +27,19 @@ class FakeCuda:
         self.pending: list[Callable[[], None]] = []
         self.captured: list[Callable[[], None]] | None = None
         self.graphs_launched = 0
+        self.handles: set[tuple[str, int]] = set()
+        self._next = 100
+
+    def _make(self, kind: str) -> int:
+        self._next += 1
+        self.handles.add((kind, self._next))
+        return self._next
+
+    def _drop(self, kind: str, handle: int) -> tuple[int]:
+        if (kind, handle) not in self.handles:
+            return (400,)  # cudaErrorInvalidResourceHandle
+        self.handles.remove((kind, handle))
+        return (0,)
 
     def submit(self, work: Callable[[], None]) -> None:
         (self.pending if self.captured is None else self.captured).append(work)
@@ -46,10 +59,10 @@ class FakeCuda:
         return 0, SimpleNamespace(name=b"Fake GPU\0\0\0")
 
     def cudaStreamCreateWithFlags(self, _flags: int) -> tuple[int, int]:  # noqa: N802
-        return 0, 77
+        return 0, self._make("stream")
 
-    def cudaStreamDestroy(self, _stream: int) -> tuple[int]:  # noqa: N802
-        return (0,)
+    def cudaStreamDestroy(self, stream: int) -> tuple[int]:  # noqa: N802
+        return self._drop("stream", stream)
 
     def cudaMalloc(self, size: int) -> tuple[int, int]:  # noqa: N802
         return 0, self._allocate(size)
@@ -77,16 +90,24 @@ class FakeCuda:
         self.captured = []
         return (0,)
 
-    def cudaStreamEndCapture(self, _stream: int) -> tuple[int, Any]:  # noqa: N802
-        graph, self.captured = self.captured, None
-        return 0, graph
+    def cudaStreamEndCapture(self, _stream: int) -> tuple[int, int]:  # noqa: N802
+        self.work, self.captured = self.captured or [], None
+        return 0, self._make("graph")
 
-    def cudaGraphInstantiate(self, graph: Any, _flags: int) -> tuple[int, Any]:  # noqa: N802
-        return 0, graph
+    def cudaGraphInstantiate(self, graph: int, _flags: int) -> tuple[int, int]:  # noqa: N802
+        return (0, self._make("executable")) if ("graph", graph) in self.handles else (400, 0)
 
-    def cudaGraphLaunch(self, graph: Any, _stream: int) -> tuple[int]:  # noqa: N802
+    def cudaGraphDestroy(self, graph: int) -> tuple[int]:  # noqa: N802
+        return self._drop("graph", graph)
+
+    def cudaGraphExecDestroy(self, executable: int) -> tuple[int]:  # noqa: N802
+        return self._drop("executable", executable)
+
+    def cudaGraphLaunch(self, executable: int, _stream: int) -> tuple[int]:  # noqa: N802
+        if ("executable", executable) not in self.handles:
+            return (400,)
         self.graphs_launched += 1
-        self.pending.extend(graph)
+        self.pending.extend(self.work)
         return (0,)
 
 
@@ -98,8 +119,9 @@ class FakeContext:
         self._count = count
         self._addresses: dict[str, int] = {}
 
-    def set_tensor_address(self, name: str, address: int) -> None:
+    def set_tensor_address(self, name: str, address: int) -> bool:
         self._addresses[name] = address
+        return address in self._cuda.memory
 
     def execute_async_v3(self, _stream: int) -> bool:
         self._cuda.submit(self._invert)
@@ -121,6 +143,7 @@ class FakePlan:
     def __init__(self, cuda: FakeCuda, size: Size) -> None:
         self._cuda = cuda
         self._shape = (1, *size, 3)
+        self.out_of_memory = False
 
     def get_tensor_name(self, index: int) -> str:
         return ("translation", "frames")[index]  # the output first: order must not matter
@@ -131,8 +154,10 @@ class FakePlan:
     def get_tensor_shape(self, _name: str) -> tuple[int, ...]:
         return self._shape
 
-    def create_execution_context(self, config: Any = None) -> FakeContext:
+    def create_execution_context(self, config: Any = None) -> FakeContext | None:
         self.config = config
+        if self.out_of_memory:
+            return None
         return FakeContext(self._cuda, int(np.prod(self._shape)))
 
 
@@ -147,19 +172,21 @@ def fake_tensorrt(cuda: FakeCuda, size: Size, *, rtx: bool = False) -> Any:
     """A TensorRT module that reads the plan ``b"plan"`` and no other."""
     plan = (FakeRtxPlan if rtx else FakePlan)(cuda, size)
 
-    class Logger:
-        ERROR = 2
-
-        def __init__(self, _severity: int) -> None: ...
+    class ILogger:
+        INTERNAL_ERROR, ERROR = 0, 1
 
     class Runtime:
-        def __init__(self, _logger: Logger) -> None: ...
+        def __init__(self, logger: Any) -> None:
+            self.logger = logger
 
         def deserialize_cuda_engine(self, data: bytes) -> FakePlan | None:
-            return plan if data == b"plan" else None
+            if data == b"plan":
+                return plan
+            self.logger.log(1, "the magic tag does not match\n")
+            return None
 
     module = SimpleNamespace(
-        __version__="0.fake", Logger=Logger, Runtime=Runtime, TensorIOMode=SimpleNamespace(INPUT="input"), plan=plan
+        __version__="0.fake", ILogger=ILogger, Runtime=Runtime, TensorIOMode=SimpleNamespace(INPUT="input"), plan=plan
     )
     if rtx:
         module.CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole")

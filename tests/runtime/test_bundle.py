@@ -59,11 +59,23 @@ def test_what_the_bundle_does_not_have_is_said_with_what_it_has(tiny_bundle: Pat
         open_bundle(tiny_bundle).choose(target="openvino")
 
 
-@pytest.mark.skipif(this_machine().gpu is not None, reason="a GPU runs what was built for it")
-def test_an_engine_that_was_never_run_is_not_taken_without_a_gpu(tiny_bundle: Path) -> None:
+def test_an_engine_that_was_never_run_is_not_taken_by_itself(tiny_bundle: Path) -> None:
     rows = [artifact("onnx", "fp32", 10.0), artifact("tensorrt_rtx", "fp16", None, "built, not run")]
     bundle = open_bundle(with_artifacts(tiny_bundle, *rows))
     assert bundle.choose().target == "onnx"
+    assert bundle.choose(target="tensorrt_rtx", precision=Precision.FP16).target == "tensorrt_rtx"
+
+
+def test_an_engine_that_passed_on_a_gpu_is_not_taken_without_one(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [artifact("onnx", "fp32", 10.0), artifact("tensorrt_rtx", "fp16", 0.5)]
+    bundle = open_bundle(with_artifacts(tiny_bundle, *rows))
+    monkeypatch.setattr("core.formats.is_installed", lambda _module: True)
+    for gpu, taken in ((None, "onnx"), ("NVIDIA GeForce RTX 4070", "tensorrt_rtx")):
+        machine = this_machine().model_copy(update={"gpu": gpu})
+        monkeypatch.setattr("runtime.bundle.this_machine", lambda machine=machine: machine)
+        assert bundle.choose().target == taken
 
 
 def test_a_missing_library_names_its_extra(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

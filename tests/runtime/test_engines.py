@@ -9,7 +9,7 @@ from runtime.engines import Engine, open_engine
 from runtime.engines.cuda_plan import CudaPlanEngine
 from tests.runtime.conftest import write_inverting_graph
 from tests.runtime.engine_contract import SIZE, EngineContract
-from tests.runtime.fake_gpu import FakeCuda, fake_tensorrt
+from tests.runtime.fake_gpu import FakeContext, FakeCuda, fake_tensorrt
 
 
 class TestOnnxRuntime(EngineContract):
@@ -39,6 +39,7 @@ class TestOpenVino(EngineContract):
 
 class CudaPlanContract(EngineContract):
     flavour: str
+    damaged_error = UnavailableError  # the library cannot tell a damaged plan from one for another GPU
 
     def open_with(self, folder: Path, cuda: FakeCuda, plan: bytes = b"plan") -> CudaPlanEngine:
         (folder / "model.engine").write_bytes(plan)
@@ -57,6 +58,28 @@ class CudaPlanContract(EngineContract):
         assert len(cuda.memory) == 4  # input and output, pinned and on the device
         engine.close()
         assert not cuda.memory
+        assert not cuda.handles
+
+    @pytest.mark.parametrize("broken", ["context", "pinned memory", "address", "first run"])
+    def test_gives_everything_back_when_it_cannot_be_opened(
+        self, tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cuda = FakeCuda()
+        (tmp_path / "model.engine").write_bytes(b"plan")
+        trt = fake_tensorrt(cuda, SIZE, rtx=self.flavour == "tensorrt_rtx")
+        match broken:
+            case "context":
+                trt.plan.out_of_memory = True
+            case "pinned memory":
+                monkeypatch.setattr(cuda, "cudaHostAlloc", lambda _size, _flags: (2, 0))
+            case "address":
+                monkeypatch.setattr(FakeContext, "set_tensor_address", lambda *_: False)
+            case "first run":
+                monkeypatch.setattr(FakeContext, "execute_async_v3", lambda *_: False)
+        with pytest.raises(UnavailableError):
+            CudaPlanEngine(tmp_path / "model.engine", flavour=self.flavour, threads=1, trt=trt, cuda=cuda)
+        assert not cuda.memory
+        assert not cuda.handles
 
     def test_refuses_a_machine_without_a_gpu(self, tmp_path: Path) -> None:
         with pytest.raises(UnavailableError, match="NVIDIA GPU"):
