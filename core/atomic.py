@@ -1,5 +1,6 @@
 """Files and folders that are whole or absent, whatever ends the process while they are written."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -41,13 +42,15 @@ def atomic_file(path: Path) -> Iterator[Path]:
     partial = _sibling(path)
     try:
         yield partial
+        partial.chmod(0o644)  # some writers keep what they write to themselves
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(path)
     except OSError as error:
         raise InvalidInputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what cannot be there (a name too long) need not be removed
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -90,7 +93,7 @@ def _replace_folder(new: Path, path: Path) -> None:
     path.rename(replaced)
     try:
         new.rename(path)
-    except OSError:
+    except BaseException:
         replaced.rename(path)
         raise
     shutil.rmtree(replaced)
@@ -103,8 +106,7 @@ def point_latest(folder: Path, link: Path | None = None) -> None:
         InvalidInputError: if something that is not a link is in its place, or it cannot be written.
     """
     link = link or folder.parent / "latest"
-    if link.exists() and not link.is_symlink():
-        raise InvalidInputError(f"{link} is not a link that this tool made: move it away")
+    check_link(link)
     make_folder(link.parent)
     parent, folder = link.parent.resolve(), folder.resolve()
     target = folder.relative_to(parent) if folder.is_relative_to(parent) else folder
@@ -115,6 +117,19 @@ def point_latest(folder: Path, link: Path | None = None) -> None:
         partial.replace(link)
     except OSError as error:
         raise InvalidInputError(f"cannot write the link {link}: {error.strerror or error}") from error
+
+
+def check_link(link: Path) -> None:
+    """Refuse a place where ``point_latest`` could not put its link, before the work that the link is to point at.
+
+    Raises:
+        InvalidInputError: if something else is there, or the folder it is to lie in cannot be written to.
+    """
+    if link.exists() and not link.is_symlink():
+        raise InvalidInputError(f"{link} is not a link that this tool made: move it away")
+    folder = next(parent for parent in link.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InvalidInputError(f"{folder} cannot be written to, and {link} is to be made there: work elsewhere")
 
 
 def find_latest(folder: Path) -> Path | None:

@@ -7,10 +7,11 @@ from typing import Final
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from core.atomic import atomic_file
-from core.configuration import CheckpointInfo
-from core.errors import CheckpointError
+from core.configuration import CheckpointInfo, GeneratorConfig
+from core.errors import CheckpointError, InvalidInputError
 from core.networks import UNetGenerator
 
 _HEADER_KEY: Final = "pix2pix_edge"
@@ -20,7 +21,10 @@ def save_generator(path: Path, generator: UNetGenerator, info: CheckpointInfo) -
     """Write ``generator``'s weights and ``info`` to ``path``, whole or not at all."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
     with atomic_file(path) as partial:
-        save_file(weights, partial, metadata={_HEADER_KEY: info.model_dump_json()})
+        try:
+            save_file(weights, partial, metadata={_HEADER_KEY: info.model_dump_json()})
+        except SafetensorError as error:
+            raise InvalidInputError(f"cannot write {path}: {str(error).splitlines()[0]}") from error
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -29,7 +33,7 @@ def read_info(path: Path) -> CheckpointInfo:
     Raises:
         CheckpointError: if it is missing, damaged or not one of this project's.
     """
-    return _read(path, weights=False)[0]
+    return _read(path, with_weights=False)[0]
 
 
 def load_generator(path: Path) -> tuple[UNetGenerator, CheckpointInfo]:
@@ -38,12 +42,12 @@ def load_generator(path: Path) -> tuple[UNetGenerator, CheckpointInfo]:
     Raises:
         CheckpointError: if the file is missing, damaged or not one of this project's.
     """
-    info, generator = _read(path, weights=True)
+    info, generator = _read(path, with_weights=True)
     assert generator is not None
     return generator.eval(), info
 
 
-def _read(path: Path, *, weights: bool) -> tuple[CheckpointInfo, UNetGenerator | None]:
+def _read(path: Path, *, with_weights: bool) -> tuple[CheckpointInfo, UNetGenerator | None]:
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}: train one with p2p-train")
     try:
@@ -52,11 +56,24 @@ def _read(path: Path, *, weights: bool) -> tuple[CheckpointInfo, UNetGenerator |
             if header is None:
                 raise CheckpointError(f"{path} was not written by p2p-train (its header names no generator)")
             info = CheckpointInfo.model_validate(json.loads(header))
-            if not weights:
+            if not with_weights:
                 return info, None
-            generator = UNetGenerator(info.generator)
-            generator.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        generator = _rebuild(info.generator, weights)
     except (OSError, SafetensorError, ValidationError, json.JSONDecodeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path} is damaged or incomplete ({reason}): train again, or copy it again") from error
     return info, generator
+
+
+def _rebuild(config: GeneratorConfig, weights: dict[str, Tensor]) -> UNetGenerator:
+    """The generator of ``config`` with ``weights``; RuntimeError if they are not its own, or not numbers."""
+    first = weights.get("encoder.0.0.weight")
+    deepest = max((int(name.split(".")[1]) for name in weights if name.startswith("encoder.")), default=-1)
+    if first is None or first.shape[0] != config.width or deepest != config.levels - 1:
+        raise RuntimeError(f"its weights are not those of a generator of width {config.width}, {config.levels} levels")
+    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+        raise RuntimeError("some of its weights are not finite numbers")
+    generator = UNetGenerator(config)
+    generator.load_state_dict(weights)
+    return generator

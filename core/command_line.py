@@ -1,5 +1,6 @@
 """How every command of this project ends: one line for an error, and the exit codes 0, 1, 2 and 130."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -23,9 +24,10 @@ def run_command(command: Callable[..., Any], *, name: str) -> NoReturn:
     """
     app = typer.Typer(name=name, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command()(command)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupts = _Interrupts()
     try:
         code = app(prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
     except EdgeError as error:
         fail(str(error), error.exit_code)
     except TyperException as error:
@@ -33,6 +35,17 @@ def run_command(command: Callable[..., Any], *, name: str) -> NoReturn:
         fail(f"{message} (see {name} --help)", USAGE_ERROR)
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output has enough of it
+        _discard_output()
+        sys.exit(0)
+    except OSError as error:
+        _discard_output()
+        place = f" ({error.filename})" if error.filename else ""
+        fail(f"{error.strerror or error}{place}: check the path, its permissions and the space left there", USAGE_ERROR)
+    except Exception:
+        if interrupts.seen:  # a library was interrupted half-way, and ended in a way of its own
+            fail("interrupted", INTERRUPTED)
+        raise
     if code == INTERRUPTED:
         fail("interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
@@ -44,5 +57,20 @@ def fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+def _discard_output() -> None:
+    """Let the interpreter's last flush of a standard output that cannot be written to go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+class _Interrupts:
+    """SIGINT and SIGTERM as ``KeyboardInterrupt``, remembered."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        signal.signal(signal.SIGTERM, self._interrupt)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where Ctrl-C is to be ignored
+            signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, _signal: int, _frame: FrameType | None) -> NoReturn:
+        self.seen = True
+        raise KeyboardInterrupt

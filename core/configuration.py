@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from core.conditions import Condition
 from core.errors import InvalidInputError
@@ -62,7 +62,7 @@ class Direction(StrEnum):
 class Settings(BaseModel):
     """Base of all settings: immutable, and nothing unknown is let through."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class GeneratorConfig(Settings):
@@ -115,8 +115,15 @@ class CheckpointInfo(Settings):
     step: Annotated[int, Field(ge=0)]
     batch: Annotated[int, Field(ge=1)] = 1
     """Batch size in training: at 1, batch normalization worked on the statistics of single images."""
-    name: str
-    """Name of the run."""
+    name: Annotated[str, Field(pattern=r"^[^/\\\x00]{1,200}$")]
+    """Name of the run, and of what is made of it: a plain file name."""
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if name in (".", "..", "latest"):
+            raise ValueError(f"{name!r} cannot be the name of a run")
+        return name
 
 
 GENERATOR_FILE: Final = "generator.safetensors"

@@ -8,6 +8,7 @@ share them and this module needs no PyTorch; ``frames_to_array`` and ``array_to_
 baselines that pre- and post-process on the outside.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -48,9 +49,12 @@ def parse_size(text: str) -> Size:
         InvalidInputError: for anything else.
     """
     parts = text.lower().split("x")
-    if len(parts) not in (1, 2) or not all(part.isdecimal() and 0 < int(part) <= 8192 for part in parts):
-        raise InvalidInputError(f"size {text!r} is not understood: give 256 or 384x640 (height x width, up to 8192)")
-    return Size(int(parts[0]), int(parts[-1]))
+    sides = [int(part) for part in parts if re.fullmatch("[0-9]{1,4}", part)]
+    if len(sides) != len(parts) or len(sides) > 2 or not all(0 < side <= 8192 for side in sides):
+        raise InvalidInputError(
+            f"size {text[:40]!r} is not understood: give 256 or 384x640 (height x width, up to 8192)"
+        )
+    return Size(sides[0], sides[-1])
 
 
 def check_multiple(size: Size, levels: int) -> None:
@@ -89,7 +93,10 @@ def read_image(path: Path) -> Frame:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise InvalidInputError(f"cannot read {path}: {error.strerror}") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error as error:  # larger than OpenCV cares to decode
+        raise InvalidInputError(f"{path} is too large an image to decode: make it smaller") from error
     if image is None:
         raise InvalidInputError(f"{path} is not an image that can be decoded: replace or remove it")
     return check_frame(image)

@@ -73,9 +73,9 @@ class Fidelity(Settings):
 class Latency(Settings):
     """Milliseconds from a frame in memory to its translation in memory; a percentile with too few runs is absent."""
 
-    p50: float
-    p90: float | None
-    p99: float | None
+    p50: Annotated[float, Field(gt=0)]
+    p90: Annotated[float, Field(gt=0)] | None
+    p99: Annotated[float, Field(gt=0)] | None
     runs: Annotated[int, Field(ge=1)]
     threads: Annotated[int, Field(ge=1)]
     device: str
@@ -89,8 +89,8 @@ class Artifact(Settings):
     precision: Precision
     files: Annotated[tuple[ArtifactFile, ...], Field(min_length=1)]
     """The main file first."""
-    height: int
-    width: int
+    height: Annotated[int, Field(ge=4, le=8192)]
+    width: Annotated[int, Field(ge=4, le=8192)]
     fidelity: Fidelity | None
     latency_ms: Latency | None
     status: Status
@@ -104,6 +104,14 @@ class Artifact(Settings):
         if target not in TARGETS:
             raise ValueError(f"target {target!r} is not one of {', '.join(TARGETS)}")
         return target
+
+    @model_validator(mode="after")
+    def _named_by_the_table(self) -> "Artifact":
+        target = TARGETS[self.target]
+        expected = (target.file_name(self.precision), *target.companion_names(self.precision))
+        if tuple(file.name for file in self.files) != expected:
+            raise ValueError(f"the files of {self.target} {self.precision} are {', '.join(expected)}, and no others")
+        return self
 
     @property
     def name(self) -> str:
@@ -184,9 +192,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         text = path.read_text(encoding="utf-8")
         version = json.loads(text).get("schema_version")
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read as JSON: export the bundle again with p2p-export") from error
-    if version != SCHEMA_VERSION:
+    if version is True or version != SCHEMA_VERSION:
         raise BundleError(f"{path} has schema version {version}, this tool reads {SCHEMA_VERSION}: export it again")
     try:
         return Manifest.model_validate_json(text)
@@ -205,7 +213,7 @@ def verify_files(folder: Path, artifact: Artifact) -> None:
     """
     for file in artifact.files:
         path = folder / file.name
-        if not path.is_file():
+        if path.is_symlink() or not path.is_file():
             raise BundleError(f"{path} is missing: export the bundle again with p2p-export")
         if path.stat().st_size != file.bytes or file_sha256(path) != file.sha256:
             raise BundleError(f"{path} is not the file its manifest describes: export the bundle again with p2p-export")

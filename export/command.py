@@ -29,18 +29,21 @@ def export(
 
     Exit code 1 if an artifact missed its fidelity gate (the bundle is written all the same, and says so).
     """
+    from core.atomic import check_link
     from core.formats import parse_targets
     from core.frames import parse_size
     from core.precision import Precision
     from export.plan import check_replaceable, find_checkpoint, plan_artifacts
     from export.requirements import require_export_libraries
+    from runtime.bundle import EXPORTS
 
     checkpoint = find_checkpoint(run)
+    check_link(EXPORTS / "latest")
     if out is not None:
         check_replaceable(out)
     wanted = {Precision.FP32: True, Precision.FP16: fp16 or all_precisions, Precision.INT8: int8 or all_precisions}
     precisions = [precision for precision, chosen in wanted.items() if chosen]
-    parsed_size = parse_size(size) if size else None
+    parsed_size = parse_size(size) if size is not None else None
     require_export_libraries()
     planned, left_out = plan_artifacts(parse_targets(target), precisions, named=target is not None)
     from rich.console import Console

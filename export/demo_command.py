@@ -20,6 +20,11 @@ from core.command_line import run_command
 MODULES: Final = {"p2p-train": "train.command", "p2p-export": "export.command", "p2p-run": "runtime.command"}
 """The commands, as modules: they are run by this very Python, wherever its scripts lie."""
 
+RUN_CONTENTS: Final = frozenset(
+    {"config.json", "generator.safetensors", "discriminator.safetensors", "metrics.json", "samples", "tensorboard"}
+)
+"""What ``p2p-train`` leaves in a run folder."""
+
 TUNING: Final = ("--decoder", "resize", "--receptive-field", "34", "--lr", "0.001", "--no-dropout")
 """For a run of minutes: a higher rate than the paper's, which is meant for hours, a smaller discriminator, and a
 decoder that leaves no grid behind when training stops early."""
@@ -72,10 +77,17 @@ def _choice(bundle: Path) -> list[str]:
 
 
 def _fresh_folder(folder: Path) -> Path:
-    """``folder`` without what an earlier demo left there."""
-    from core.configuration import GENERATOR_FILE
+    """``folder`` without what an earlier demo left there.
 
-    if (folder / "config.json").is_file() and (folder / GENERATOR_FILE).is_file():  # a run; nothing else is deleted
+    Raises:
+        InvalidInputError: if it holds anything else, which is not ours to delete.
+    """
+    from core.errors import InvalidInputError
+
+    if folder.exists():
+        others = sorted(path.name for path in folder.iterdir() if path.name not in RUN_CONTENTS)
+        if others:
+            raise InvalidInputError(f"{folder} holds {others[0]}, which is no part of a run: give --out another folder")
         shutil.rmtree(folder)
     return folder
 
@@ -88,11 +100,17 @@ def _type(command: list[str], *, capture: bool = False) -> str:
             artifact missed its gate) is a result to be reported, not a failure.
     """
     print(f"\n$ {shlex.join(command)}", flush=True)
-    started = [sys.executable, "-m", MODULES[command[0]], *command[1:]]
-    done = subprocess.run(started, stdout=subprocess.PIPE if capture else None, text=True, check=False)
-    if done.returncode not in (0, 1) or (done.returncode == 1 and command[0] != "p2p-export"):
-        raise typer.Exit(done.returncode)
-    return done.stdout or ""
+    line = [sys.executable, "-m", MODULES[command[0]], *command[1:]]
+    with subprocess.Popen(line, stdout=subprocess.PIPE if capture else None, text=True) as child:
+        try:
+            printed, _ = child.communicate()
+        except KeyboardInterrupt:
+            child.terminate()  # it cleans up after itself, if it is let
+            child.wait()
+            raise
+    if child.returncode not in (0, 1) or (child.returncode == 1 and command[0] != "p2p-export"):
+        raise typer.Exit(child.returncode)
+    return printed or ""
 
 
 def _print_table(bundle: Path, manifest: Any, summary: dict[str, Any]) -> None:

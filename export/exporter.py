@@ -11,7 +11,7 @@ from calibration.frames import calibration_frames, spread
 from core.atomic import atomic_folder, point_latest
 from core.checkpoint import load_generator
 from core.configuration import CheckpointInfo
-from core.errors import MissingDependencyError, UnavailableError
+from core.errors import InvalidInputError, MissingDependencyError, UnavailableError
 from core.frames import Frame, Size
 from core.machine import library_versions, this_machine
 from core.manifest import (
@@ -112,6 +112,8 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
         info = info.model_copy(update={"data": moved})
     size = request.size or Size(info.data.height, info.data.width)
     info = info.model_copy(update={"data": info.data.model_copy(update={"height": size.height, "width": size.width})})
+    if (info.generator.in_channels, info.generator.out_channels) != (3, 3):
+        raise InvalidInputError(f"{request.checkpoint} does not translate frames of three channels to such frames")
     generator.check_size(size)
     held_out = spread(open_pairs(info.data, Split.VAL), size, HELD_OUT_FRAMES)
     needs_ranges = any(row.precision is Precision.INT8 for row in request.planned)

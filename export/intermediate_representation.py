@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import openvino
 
+from core.errors import InvalidInputError
 from core.frames import Frame
 from core.precision import Precision
 from export.quiet import quiet
@@ -18,7 +19,7 @@ def write_ir(source: Path, target: Path, precision: Precision) -> None:
     """
     assert precision is not Precision.INT8
     model = openvino.convert_model(source)
-    openvino.save_model(model, target, compress_to_fp16=precision is Precision.FP16)
+    _save(model, target, compress=precision is Precision.FP16)
 
 
 def write_quantized_ir(source: Path, target: Path, frames: Sequence[Frame], *, saturates: bool) -> None:
@@ -42,7 +43,15 @@ def write_quantized_ir(source: Path, target: Path, frames: Sequence[Frame], *, s
             ignored_scope=nncf.IgnoredScope(names=outer_layers(model)),
             advanced_parameters=AdvancedQuantizationParameters(overflow_fix=overflow_fix),
         )
-    openvino.save_model(quantized, target, compress_to_fp16=False)
+    _save(quantized, target, compress=False)
+
+
+def _save(model: openvino.Model, target: Path, *, compress: bool) -> None:
+    try:
+        openvino.save_model(model, target, compress_to_fp16=compress)
+    except RuntimeError as error:  # OpenVINO's answer to a full disk
+        reason = str(error).strip().splitlines()[-1]
+        raise InvalidInputError(f"cannot write {target.name} ({reason}): is there space left?") from error
 
 
 def outer_layers(model: openvino.Model) -> list[str]:

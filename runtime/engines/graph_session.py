@@ -30,7 +30,10 @@ class GraphSessionEngine(Engine):
             reason = str(error).splitlines()[0]
             raise BundleError(f"{path} cannot be loaded by ONNX Runtime ({reason}): export it again") from error
         node = self._session.get_inputs()[0]
-        if node.type != "tensor(uint8)" or len(node.shape) != 4 or not all(isinstance(n, int) for n in node.shape):
+        nodes = [*self._session.get_inputs(), *self._session.get_outputs()]
+        fixed = len(node.shape) == 4 and all(isinstance(side, int) for side in node.shape)
+        frames = ("tensor(uint8)", [1, *node.shape[1:3], 3])
+        if len(nodes) != 2 or not fixed or any((other.type, other.shape) != frames for other in nodes):
             raise BundleError(f"{path} takes {node.type} {node.shape}, not uint8 frames: export it with p2p-export")
         self.batch, height, width, _ = node.shape
         self.size = Size(height, width)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from core.checkpoint import load_generator, read_info, save_generator
@@ -28,6 +29,26 @@ def test_a_checkpoint_needs_nothing_but_itself(saved: tuple[Path, UNetGenerator]
     assert torch.equal(loaded(image), generator.eval()(image))
     assert info == read_info(path)
     assert (info.generator, info.step, info.name) == (CONFIG, 7, "run")
+
+
+@pytest.mark.parametrize("name", ["../victim", "", "latest", "..", "a/b", "x" * 300])
+def test_a_run_cannot_be_named_like_another_place(name: str) -> None:
+    with pytest.raises(ValidationError):
+        CheckpointInfo(generator=CONFIG, data=DataConfig(), step=7, name=name)
+
+
+def test_weights_that_are_no_numbers_or_of_another_network_are_refused(tmp_path: Path) -> None:
+    generator = UNetGenerator(CONFIG)
+    info = CheckpointInfo(generator=CONFIG, data=DataConfig(), step=7, name="run")
+    wider = info.model_copy(update={"generator": GeneratorConfig(width=512, levels=12)})
+    save_generator(tmp_path / "wider.safetensors", generator, wider)
+    with pytest.raises(CheckpointError, match="not those of a generator of width 512, 12 levels"):
+        load_generator(tmp_path / "wider.safetensors")
+    with torch.no_grad():
+        generator.decoder[0][1].weight[0] = float("nan")
+    save_generator(tmp_path / "nan.safetensors", generator, info)
+    with pytest.raises(CheckpointError, match="not finite"):
+        load_generator(tmp_path / "nan.safetensors")
 
 
 def test_truncated_foreign_and_missing_files_are_refused(saved: tuple[Path, UNetGenerator], tmp_path: Path) -> None:

@@ -114,6 +114,12 @@ def test_paths_that_leave_the_folder_are_refused(bundle: Path, name: str) -> Non
         (lambda content: content["artifacts"].clear(), "artifacts"),
         (lambda content: content["artifacts"][0].update(target="coreml"), "coreml"),
         (lambda content: content.update(surprise=1), "surprise"),
+        (lambda content: content.update(schema_version=True), "schema version True"),
+        (lambda content: content["artifacts"][0].update(precision="int8"), "generator.int8.onnx, and no others"),
+        (lambda content: content["artifacts"][0].update(target="openvino"), "generator.fp32.xml, generator.fp32.bin"),
+        (lambda content: content["artifacts"][0].update(height=0), "height"),
+        (lambda content: content["artifacts"][0]["latency_ms"].update(p50=-1.0), "p50"),
+        (lambda content: content["artifacts"][0]["fidelity"].update(psnr_db=float("nan")), "psnr_db"),
     ],
 )
 def test_inconsistent_manifests_are_refused(bundle: Path, change: Callable[..., object], complaint: str) -> None:
@@ -122,7 +128,15 @@ def test_inconsistent_manifests_are_refused(bundle: Path, change: Callable[..., 
         read_manifest(bundle)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
+def test_a_file_that_lies_elsewhere_is_refused(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    model = bundle / "generator.fp32.onnx"
+    elsewhere = model.rename(tmp_path_factory.mktemp("elsewhere") / "model")
+    model.symlink_to(elsewhere)
+    with pytest.raises(BundleError, match="is missing"):
+        verify_files(bundle, read_manifest(bundle).artifacts[0])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00", "[" * 100_000])
 def test_damaged_manifests_are_refused(bundle: Path, text: str) -> None:
     (bundle / MANIFEST_NAME).write_text(text)
     with pytest.raises(BundleError):

@@ -3,9 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.conditions import Condition
 from core.configuration import DataConfig, Direction
 from core.errors import InvalidInputError
-from core.frames import Size, write_image
+from core.facades import facade_pair
+from core.frames import Size, fit, write_image
 from core.pairs import Split, open_pairs
 
 SIZE = Size(16, 16)
@@ -52,6 +54,45 @@ def test_the_built_in_set_has_splits_that_do_not_meet() -> None:
     first = val.read(0, Size(64, 64))
     assert first.input.shape == first.target.shape == (64, 64, 3)
     assert not any(np.array_equal(first.target, train.read(i, Size(64, 64)).target) for i in range(20))
+
+
+def test_frames_of_other_proportions_are_cropped_as_live_ones_are(tmp_path: Path) -> None:
+    size = Size(32, 64)
+    wide, live = (open_pairs(DataConfig(), Split.TRAIN).read(3, size), facade_pair(3, size=64))
+    np.testing.assert_array_equal(wide.input, fit(live.labels, size))
+    np.testing.assert_array_equal(wide.target, fit(live.photo, size))
+
+    picture = np.random.default_rng(0).integers(0, 256, (48, 128, 3), dtype=np.uint8)
+    write_image(tmp_path / "a.png", picture)
+    pair = open_pairs(config(tmp_path), Split.TRAIN).read(0, size)
+    np.testing.assert_array_equal(pair.input, picture[8:40, :64])
+    np.testing.assert_array_equal(pair.target, picture[8:40, 64:])
+
+
+def test_two_tall_halves_are_a_pair(tmp_path: Path) -> None:
+    image = np.zeros((300, 200, 3), np.uint8)
+    image[:, 100:] = 255
+    write_image(tmp_path / "tall.png", image)
+    pair = open_pairs(config(tmp_path), Split.TRAIN).read(0, Size(150, 50))
+    assert np.all(pair.input == 0)
+    assert np.all(pair.target == 255)
+    assert pair.input.shape == (150, 50, 3)
+
+
+@pytest.mark.parametrize("condition", [Condition.EDGES, Condition.GRAYSCALE])
+@pytest.mark.parametrize("split", [Split.TRAIN, Split.VAL])
+def test_built_in_pairs_of_a_condition_are_made_of_the_picture(condition: Condition, split: Split) -> None:
+    size = Size(64, 64)
+    plain = open_pairs(DataConfig(), split).read(5, size)
+    pair = open_pairs(DataConfig(condition=condition), split).read(5, size)
+    np.testing.assert_array_equal(pair.target, plain.target)
+    np.testing.assert_array_equal(pair.input, condition.apply(plain.target))
+
+
+def test_the_condition_of_a_folder_is_for_live_frames_only(tmp_path: Path) -> None:
+    write_pairs(tmp_path, 2)
+    edges = config(tmp_path).model_copy(update={"condition": Condition.EDGES})
+    assert np.all(open_pairs(edges, Split.TRAIN).read(0, SIZE).input == 0)
 
 
 def test_missing_empty_and_odd_data_are_refused(tmp_path: Path) -> None:

@@ -5,18 +5,20 @@ from typing import Any
 import pytest
 
 from core.errors import BundleError, InvalidInputError, MissingDependencyError, UnavailableError
+from core.formats import TARGETS
 from core.machine import this_machine
 from core.precision import Precision
 from runtime.bundle import open_bundle
 
 
 def artifact(target: str, precision: str, p50: float | None, status: str = "passed") -> dict[str, Any]:
-    suffix = {"onnx": "onnx", "openvino": "xml", "tensorrt": "engine", "tensorrt_rtx": "rtx.engine"}[target]
+    made = TARGETS[target]
+    names = (made.file_name(Precision(precision)), *made.companion_names(Precision(precision)))
     latency = {"p50": p50, "p90": None, "p99": None, "runs": 9, "threads": 2, "device": "cpu"}
     return {
         "target": target,
         "precision": precision,
-        "files": [{"name": f"generator.{precision}.{suffix}", "sha256": "0" * 64, "bytes": 1}],
+        "files": [{"name": name, "sha256": "0" * 64, "bytes": 1} for name in names],
         "height": 48,
         "width": 64,
         "fidelity": None,

@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import openvino
 import pytest
+from onnx import TensorProto, helper
 
 from core.errors import BundleError, UnavailableError
 from runtime.engines import Engine, open_engine
@@ -115,12 +117,26 @@ def test_an_unknown_target_has_no_engine(tmp_path: Path) -> None:
         open_engine("coreml", tmp_path / "model.mlpackage")
 
 
-def test_a_graph_that_does_not_take_frames_is_refused(tmp_path: Path) -> None:
-    import onnx
-    from onnx import TensorProto, helper
-
-    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 48, 64]) for name in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("Tanh", ["x"], ["y"])], "naive", info[:1], info[1:])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "m.onnx")
+@pytest.mark.parametrize(
+    ("takes", "gives"),
+    [
+        ((TensorProto.FLOAT, [1, 3, 48, 64]), (TensorProto.FLOAT, [1, 3, 48, 64])),
+        ((TensorProto.UINT8, [1, 48, 64, 3]), (TensorProto.FLOAT, [1, 48, 64, 3])),
+        ((TensorProto.UINT8, [1, 48, 64, 4]), (TensorProto.UINT8, [1, 48, 64, 4])),
+        ((TensorProto.UINT8, [1, "height", 64, 3]), (TensorProto.UINT8, [1, "height", 64, 3])),
+    ],
+    ids=["floats", "floats out", "four channels", "dynamic"],
+)
+def test_a_graph_that_does_not_translate_frames_is_refused(
+    tmp_path: Path, takes: tuple[int, list[int | str]], gives: tuple[int, list[int | str]]
+) -> None:
+    source, target = (helper.make_tensor_value_info(name, *kind) for name, kind in (("x", takes), ("y", gives)))
+    node = helper.make_node("Cast", ["x"], ["y"], to=gives[0])
+    model = helper.make_model(
+        helper.make_graph([node], "naive", [source], [target]),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=9,
+    )
+    onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(BundleError, match="not uint8 frames"):
-        open_engine("onnx", tmp_path / "m.onnx")
+        open_engine("onnx", tmp_path / "model.onnx")
