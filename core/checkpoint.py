@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.atomic import atomic_file
 from core.configuration import CheckpointInfo, GeneratorConfig
@@ -18,11 +18,24 @@ _HEADER_KEY: Final = "pix2pix_edge"
 
 
 def save_generator(path: Path, generator: UNetGenerator, info: CheckpointInfo) -> None:
-    """Write ``generator``'s weights and ``info`` to ``path``, whole or not at all."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+    """Write ``generator``'s weights and ``info`` to ``path``, whole or not at all.
+
+    Raises:
+        InvalidInputError: if it cannot be written.
+    """
+    save_weights(path, generator, {_HEADER_KEY: info.model_dump_json()})
+
+
+def save_weights(path: Path, network: nn.Module, header: dict[str, str]) -> None:
+    """Write ``network``'s weights to ``path`` with ``header``, whole or not at all.
+
+    Raises:
+        InvalidInputError: if it cannot be written.
+    """
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic_file(path) as partial:
         try:
-            save_file(weights, partial, metadata={_HEADER_KEY: info.model_dump_json()})
+            save_file(weights, partial, metadata=header)
         except SafetensorError as error:
             raise InvalidInputError(f"cannot write {path}: {str(error).splitlines()[0]}") from error
 

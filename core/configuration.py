@@ -115,14 +115,14 @@ class CheckpointInfo(Settings):
     step: Annotated[int, Field(ge=0)]
     batch: Annotated[int, Field(ge=1)] = 1
     """Batch size in training: at 1, batch normalization worked on the statistics of single images."""
-    name: Annotated[str, Field(pattern=r"^[^/\\\x00]{1,200}$")]
+    name: str
     """Name of the run, and of what is made of it: a plain file name."""
 
     @field_validator("name")
     @classmethod
     def _plain(cls, name: str) -> str:
-        if name in (".", "..", "latest"):
-            raise ValueError(f"{name!r} cannot be the name of a run")
+        if not is_plain_name(name):
+            raise ValueError(f"{name[:80]!r} cannot be the name of a run")
         return name
 
 
@@ -131,6 +131,13 @@ GENERATOR_FILE: Final = "generator.safetensors"
 
 STRIDED_LAYERS: Final = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 """Receptive field of the discriminator in pixels -> times it halves the picture."""
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether ``name`` can name a run and its folders, and nothing beside them."""
+    reserved = name in ("", ".", "..", "latest")
+    return not reserved and len(name) <= 200 and not set(name) & set("/\\") and name.isprintable()
+
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 

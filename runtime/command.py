@@ -42,13 +42,17 @@ def run(
     ] = None,
     target: Annotated[str | None, typer.Option(help="Engine, such as onnx. [default: the fastest faithful]")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, fp16 or int8. [default: the fastest faithful]")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine. [default: all]")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=512, help="CPU threads of the engine [default: all]")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, the rest on stderr.")] = False,
 ) -> int:
     """Translate a camera, a video, images or the built-in demo live with an exported bundle."""
     from runtime.latency import process_start_ns
 
     started_ns = process_start_ns()
+    if source == "":
+        raise InvalidInputError("--source is empty: give a video, an image, a folder, a URL, camera:0 or demo")
     if camera is not None and source is not None:
         raise InvalidInputError("--camera and --source exclude each other: give one of them")
     _prepare_opencv()
@@ -56,15 +60,13 @@ def run(
     from runtime.bundle import open_bundle
 
     opened = open_bundle(bundle)
-    seen = _condition(condition) or opened.manifest.condition
     artifact = opened.choose(target=target, precision=_precision(precision))
-    if camera is None and source is None:
-        print("no --camera or --source given: taking the built-in demo", file=sys.stderr if json else sys.stdout)
+    seen = _condition(condition) or opened.manifest.condition
     result, facts = _stream(
         opened,
         artifact,
         seen,
-        named=f"camera:{camera}" if camera is not None else source or "demo",
+        named=f"camera:{camera}" if camera is not None else source,
         output=output,
         frames=frames,
         show=show,
@@ -85,7 +87,7 @@ def _stream(
     artifact: "Artifact",
     condition: "Condition",
     *,
-    named: str,
+    named: str | None,
     output: Path | None,
     frames: int | None,
     show: bool,
@@ -99,13 +101,16 @@ def _stream(
     from concurrent.futures import ThreadPoolExecutor
 
     from runtime.pipeline import run_pipeline
+    from runtime.sources import DEMO
 
     with ExitStack() as stack:
         opener = stack.enter_context(ThreadPoolExecutor(1))  # a camera takes its time; the engine loads meanwhile
         loading = opener.submit(bundle.open, artifact, threads=threads)
-        source = stack.enter_context(_open_source(named, artifact.size, condition, show=show))
-        sinks = _open_sinks(source, named, output, frames, show=show)
+        source = stack.enter_context(_open_source(named or DEMO, artifact.size, condition, show=show))
+        sinks = _open_sinks(source, named or DEMO, output, frames, show=show)
         engine = stack.enter_context(loading.result())
+        if named is None:
+            say("no --camera or --source given: taking the built-in demo")
         say(
             f"{bundle.folder}: {artifact.name} ({artifact.target} {artifact.precision}) on {engine.device}, "
             f"{engine.size}, condition {condition.value}, from {source.describe()}"
@@ -173,11 +178,20 @@ def _open_sinks(
         paced = source.fps if alone and not source.live else None
         sinks.append(WindowSink(fps=paced, hold=alone and isinstance(source, ImageSource)))
     if output is not None:
-        if output.exists() and Path(named).exists() and output.samefile(named):
-            raise SinkError(f"--output {output} is the source itself: give it another name")
+        _check_apart(output, Path(named).expanduser())
         known = [count for count in (frames, source.frame_count) if count is not None]
         sinks.append(open_sink(output, fps=source.fps, live=source.live, frames=min(known, default=None)))
     return sinks
+
+
+def _check_apart(output: Path, source: Path) -> None:
+    """Refuse to write over what is read."""
+    if not str(output).strip("."):
+        raise SinkError("--output needs the name of a file or folder")
+    inside = source if source.is_dir() else source.parent
+    same_file = output.exists() and source.exists() and output.samefile(source)
+    if same_file or (source.exists() and output.is_dir() and output.samefile(inside)):
+        raise SinkError(f"--output {output} would write over the source: give it another name")
 
 
 def _converter(size: "Size", condition: "Condition", half: str | None) -> "Callable[[Frame], Frame]":

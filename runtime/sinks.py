@@ -171,6 +171,9 @@ class VideoFileSink(VideoSink):
         """OpenCV's writer reports no failure (of a full disk, say), so the finished file is asked."""
         reader = cv2.VideoCapture(str(self._partial), cv2.CAP_FFMPEG)
         frames = round(reader.get(cv2.CAP_PROP_FRAME_COUNT)) if reader.isOpened() else 0
+        reader.set(cv2.CAP_PROP_POS_FRAMES, frames - 1)
+        if not reader.read()[0]:  # the header may promise what never reached the disk
+            frames = 0
         reader.release()
         if frames != self.written:
             raise SinkError(

@@ -82,6 +82,9 @@ class ImageSource(VideoSource):
             raise SourceError(str(error)) from error
         self._images = sorted(images, key=lambda image: natural_key(image.name))
         self._stems = Counter(image.stem for image in images)
+        # a.jpg and a.png would have one name, so they keep their suffixes; a.png.bmp beside them then keeps its own too
+        kept = {image.name for image in images if self._stems[image.stem] > 1}
+        self._stems.update(image.stem for image in images if image.stem in kept)
         self._next = 0
         self.frame_count = len(images)
 
@@ -91,7 +94,6 @@ class ImageSource(VideoSource):
             return None
         image = self._images[self._next]
         self._next += 1
-        # a.jpg and a.png would have one name, so they keep their suffixes
         self.frame_name = image.stem if self._stems[image.stem] == 1 else image.name
         try:
             return read_image(image)

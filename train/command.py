@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,7 +59,7 @@ def train(
     sample_every: Annotated[
         int | None, typer.Option(help="Steps between sample sheets, each with a checkpoint. [default: a tenth]")
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads. [default: all cores]")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=512, help="CPU threads. [default: all cores]")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON; progress goes to stderr.")
     ] = False,
@@ -68,6 +68,10 @@ def train(
     options = dict(locals())
     for own in ("out", "name", "as_json"):
         options.pop(own)
+    _train(options, out=out, name=name, as_json=as_json)
+
+
+def _train(options: dict[str, Any], *, out: Path | None, name: str | None, as_json: bool) -> None:
     require_opencv()
     from train.preparation import prepare_job
 

@@ -7,7 +7,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from core.configuration import BUILT_IN_DATA, build_settings, data_folder
+from core.atomic import check_link
+from core.configuration import BUILT_IN_DATA, build_settings, data_folder, is_plain_name
 from core.errors import InvalidInputError
 from core.frames import parse_size
 from core.machine import usable_cores
@@ -83,8 +84,10 @@ def choose_folder(out: Path | None, name: str | None, *, data: str) -> Path:
         folder = out or RUNS / str(name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} exists and is not an empty folder: choose another with --out")
-    if LATEST.exists() and not LATEST.is_symlink():
-        raise InvalidInputError(f"{LATEST} is not a link that this tool made: move it away")
+    own_name = folder.resolve().name
+    if not is_plain_name(own_name):
+        raise InvalidInputError(f"{own_name!a} cannot be the name of a run: choose another with --out or --name")
+    check_link(LATEST)
     return folder
 
 

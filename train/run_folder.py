@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from safetensors.torch import save_file
-
-from core.atomic import atomic_file, make_folder, point_latest, write_text
-from core.checkpoint import save_generator
+from core.atomic import make_folder, point_latest, write_text
+from core.checkpoint import save_generator, save_weights
 from core.configuration import GENERATOR_FILE
 from core.errors import InvalidInputError
 from core.frames import Frame, write_image
@@ -60,11 +58,7 @@ class RunFolder:
         """
         info = self.config.checkpoint_info(name=self.name, step=trainer.steps_done)
         header = {"pix2pix_edge_discriminator": trainer.discriminator.config.model_dump_json()}
-        weights = {
-            name: tensor.detach().cpu().contiguous() for name, tensor in trainer.discriminator.state_dict().items()
-        }
-        with atomic_file(self.path / DISCRIMINATOR_FILE) as partial:
-            save_file(weights, partial, metadata=header)
+        save_weights(self.path / DISCRIMINATOR_FILE, trainer.discriminator, header)
         save_generator(self.path / GENERATOR_FILE, trainer.generator, info)
         if not self.has_checkpoint:
             self.has_checkpoint = True
@@ -97,6 +91,10 @@ def open_run(path: Path, config: TrainingConfig, *, named: bool = True) -> Itera
     """
     existed = path.exists()
     path = make_folder(path) if named else _make_new_folder(path)
+    try:
+        (path / CONFIG_FILE).touch(exist_ok=False)
+    except FileExistsError as error:
+        raise InvalidInputError(f"{path} was taken by another run meanwhile: choose another with --out") from error
     run = RunFolder(path, config)
     try:
         run.write_config()

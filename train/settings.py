@@ -80,9 +80,9 @@ class TrainingOptions(Settings):
     """Channels of the discriminator's first layer: those of the generator."""
     batch: Annotated[int, Field(ge=1, le=1024)] = 1
     """Pairs a step."""
-    steps: Annotated[int | None, Field(ge=1)] = None
+    steps: Annotated[int | None, Field(ge=1, le=10**9)] = None
     """Steps of both networks."""
-    epochs: Annotated[int | None, Field(ge=1)] = None
+    epochs: Annotated[int | None, Field(ge=1, le=10**6)] = None
     """Passes over the data, instead of ``steps``."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""

@@ -280,6 +280,46 @@ def test_a_busy_sink_gets_its_pictures_one_by_one() -> None:
     assert sink.polls >= 18
 
 
+class BusySink(ListSink):
+    """Holds every picture until a key is pressed, and nobody is there to press one."""
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.pictures)
+
+
+def test_a_failing_engine_surfaces_while_a_sink_is_busy() -> None:
+    sink = BusySink()
+    shown = threading.Event()
+    sink.on_write = shown.set
+
+    def translate(frame: Frame) -> Frame:
+        if read_number(frame) == 1:
+            shown.wait(PATIENCE)
+            raise RuntimeError("the engine broke")
+        return frame
+
+    with pytest.raises(RuntimeError, match="the engine broke"):
+        run_in_time(lambda: run_pipeline(ListSource(5), translate, [sink]))
+    assert sink.aborted
+
+
+def test_a_failing_file_surfaces_while_a_sink_is_busy() -> None:
+    sink = BusySink()
+    shown = threading.Event()
+    sink.on_write = shown.set
+
+    class Broken(ListSource):
+        def read(self) -> Frame | None:
+            if self.next == 1:
+                shown.wait(PATIENCE)
+            return super().read()
+
+    with pytest.raises(SourceError, match="the source broke"):
+        run_in_time(lambda: run_pipeline(Broken(5, fail_at=1), lambda frame: frame, [sink]))
+    assert sink.aborted
+
+
 def test_an_interrupt_drains_and_a_second_one_does_not_wait() -> None:
     sink = ListSink()
     before = signal.getsignal(signal.SIGINT)

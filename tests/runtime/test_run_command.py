@@ -174,7 +174,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "broken image": (broken_image, "b.png"),
     "text as video": (text_as_video, "is a text file"),
     "noise as video": (noise_as_video, "cannot be opened as a video"),
-    "output is source": (output_is_source, "is the source itself"),
+    "output is source": (output_is_source, "would write over the source"),
     "no display": (options("--source", "demo"), "--no-show"),
     "damaged manifest": (cut_short(MANIFEST_NAME), "cannot be read as JSON"),
     "truncated model": (cut_short("generator.fp32.onnx"), "is not the file its manifest describes"),

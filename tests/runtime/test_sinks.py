@@ -84,6 +84,25 @@ def test_a_live_recording_plays_at_the_speed_of_life(tmp_path: Path) -> None:
     assert numbers == [index for index in range(10) for _ in range(3)] + [10]
 
 
+def test_a_live_recording_of_a_source_faster_than_it_says_is_no_slow_motion(tmp_path: Path) -> None:
+    sink = VideoFileSink(tmp_path / "out.mp4", fps=30, live=True)
+    for index in range(120):  # sixty pictures a second, for two seconds
+        sink.write(picture(index, seconds=index / 60))
+    sink.close()
+    numbers = [read_number(frame) for frame in read_clip(tmp_path / "out.mp4")]
+    assert len(numbers) in (60, 61)
+    assert all(abs(number - 2 * place) <= 2 for place, number in enumerate(numbers))
+
+
+def test_a_live_recording_loses_no_picture_to_jitter(tmp_path: Path) -> None:
+    sink = VideoFileSink(tmp_path / "out.mp4", fps=30, live=True)
+    early_or_late = np.random.default_rng(0).uniform(-0.4, 0.4, 60)
+    for index in range(60):
+        sink.write(picture(index, seconds=(index + early_or_late[index] * (index > 0)) / 30))
+    sink.close()
+    assert [read_number(frame) for frame in read_clip(tmp_path / "out.mp4")] == list(range(60))
+
+
 def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
     sink = VideoFileSink(tmp_path / "out.mp4", fps=30, live=False)
     sink.write(picture(0))
@@ -116,6 +135,39 @@ def test_a_folder_keeps_what_it_held(tmp_path: Path) -> None:
     again.abort()
     assert contents(tmp_path) == ["out"]
     assert read_number(read_image(tmp_path / "out" / "frame_000001.png")) == 0
+
+
+@pytest.mark.parametrize("name", ["folder", "image.png", "film.mp4"])
+@pytest.mark.parametrize("moment", ["write", "close"])
+def test_what_fails_while_writing_is_an_error_of_the_sink(tmp_path: Path, name: str, moment: str) -> None:
+    path = tmp_path / "new" / name
+    sink = open_sink(path, fps=30, live=False, frames=1)
+    if moment == "close":
+        sink.write(picture(0))
+        path.parent.mkdir(exist_ok=True)
+    if moment == "write":
+        path.parent.write_text("a file is in the way")
+    elif name == "folder":
+        path.write_text("a file is in the way")
+    else:
+        path.mkdir()
+
+    def finish() -> None:
+        if moment == "write":
+            sink.write(picture(0))
+        sink.close()
+
+    with pytest.raises(SinkError, match=rf"cannot write .*{name}: .*--output"):
+        finish()
+    sink.abort()
+
+
+def test_an_image_that_cannot_be_written_into_a_folder_is_an_error_of_the_sink(tmp_path: Path) -> None:
+    sink = ImageFolderSink(tmp_path / "out")
+    with pytest.raises(SinkError, match=r"cannot write .*out: File name too long"):
+        sink.write(picture(0, name="x" * 300))
+    sink.abort()
+    assert contents(tmp_path) == []
 
 
 def test_one_image(tmp_path: Path) -> None:
@@ -236,6 +288,21 @@ def test_a_held_picture_stays_until_a_key(monkeypatch: pytest.MonkeyPatch) -> No
     windows.key = ord(" ")
     assert not sink.poll()
     assert not sink.busy
+
+
+def test_a_paced_window_shows_each_picture_for_a_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeWindows(monkeypatch)
+    now = 100.0
+    monkeypatch.setattr(window.time, "monotonic", lambda: now)
+    sink = window.WindowSink(fps=10)
+    shown = []
+    for index, ready in enumerate((100.0, 100.0, 100.0, 101.0, 101.0, 101.0)):  # the fourth one comes late
+        now = max(now, ready)
+        while sink.busy:
+            now += 0.001
+        sink.write(picture(index))
+        shown.append(now)
+    assert shown == pytest.approx([100.0, 100.1, 100.2, 101.0, 101.1, 101.2], abs=0.01)
 
 
 def test_the_overlay_is_drawn_on_a_copy() -> None:

@@ -1,7 +1,9 @@
 """Where frames come from: complete, in order, and with one line for what cannot be read."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -11,7 +13,7 @@ import pytest
 from core.errors import SourceError
 from core.frames import Frame, Size, write_image
 from runtime import capture
-from runtime.capture import CameraSource, LiveSource, VideoFileSource, hide_password
+from runtime.capture import CameraSource, LiveSource, VideoFileSource, hide_password, open_url
 from runtime.sources import DemoSource, ImageSource, VideoSource, natural_key, open_source
 from tests.runtime.stream_helpers import HEIGHT, WIDTH, numbered_frame, read_clip, read_number, write_clip
 
@@ -265,5 +267,75 @@ def test_a_stream_is_opened_for_low_latency_and_leaves_the_environment_alone(mon
     assert seen[-1] == "rtsp_transport;udp"
 
 
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Files of a folder over HTTP, without a log."""
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """Where the files of ``tmp_path`` can be had over HTTP, with a user and a password in it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(tmp_path)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://me:secret@127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.avi"])
+def test_a_video_behind_a_url_loses_no_frame_and_shows_no_password(name: str, web: str, tmp_path: Path) -> None:
+    write_clip(tmp_path / name, (numbered_frame(i) for i in range(40)))
+    with open_source(f"{web}/{name}", size=SIZE) as source:
+        assert (source.live, source.frame_count) == (False, 40)
+        assert [read_number(frame) for frame in read_all(source)] == list(range(40))
+        assert source.describe() == f"{web.replace('me:secret@', '')}/{name} (25 fps)"
+
+
+@pytest.mark.parametrize("opener", [open_url, VideoFileSource, partial(open_source, size=SIZE)])
+def test_a_url_that_cannot_be_opened_is_named_without_its_password(
+    opener: Callable[[str], VideoSource], web: str
+) -> None:
+    with pytest.raises(SourceError, match=r"http://127\.0\.0\.1:\d+/nothing\.mp4") as caught:
+        opener(f"{web}/nothing.mp4")
+    assert "secret" not in str(caught.value)
+
+
+def test_an_http_stream_without_an_end_is_opened_for_low_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+
+    class Endless(FakeCapture):
+        def __init__(self, *_: object) -> None:
+            super().__init__(1)
+            seen.append(capture.os.environ.get(capture.CAPTURE_OPTIONS))
+
+        def get(self, prop: int) -> float:
+            return -1.0 if prop == cv2.CAP_PROP_FRAME_COUNT else 30.0
+
+        def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+            return True
+
+    monkeypatch.delenv(capture.CAPTURE_OPTIONS, raising=False)
+    monkeypatch.setattr(capture.cv2, "VideoCapture", Endless)
+    source = open_source("http://me:secret@camera/live", size=SIZE)
+    assert source.live
+    assert source.describe() == "http://camera/live"
+    assert seen == [None, "fflags;nobuffer|flags;low_delay"]
+
+
 def test_a_password_is_never_shown() -> None:
     assert hide_password("http://me:pass@host:80/a@b?c") == "http://host:80/a@b?c"
+
+
+def test_no_two_images_of_a_folder_share_a_name(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.png", "a.png.bmp", "b.png"):
+        write_image(tmp_path / name, numbered_frame(1))
+    source = open_source(str(tmp_path), size=Size(HEIGHT, WIDTH))
+    names = []
+    while source.read() is not None:
+        names.append(source.frame_name)
+    assert len(set(names)) == 4
+    assert "b" in names

@@ -42,7 +42,7 @@ def make_images() -> Callable[..., Path]:
 def make_job() -> Callable[..., Job]:
     """A function that checks a job of 32 x 32 pictures, width 4, on one thread."""
 
-    def make(data: Path, out: Path, **values: object) -> Job:
+    def make(data: Path | None, out: Path | None, **values: object) -> Job:
         small = {"data": data, "size": "32", "width": 4, "steps": 4, "threads": 1, "device": "cpu", "sample_every": 2}
         return prepare_job(small | values, out=out, name=None)
 

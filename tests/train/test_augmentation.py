@@ -44,6 +44,11 @@ def test_every_place_and_both_orientations_occur() -> None:
     )
 
 
+def test_no_pair_shares_the_random_numbers_of_the_order() -> None:
+    order = np.random.default_rng((3, 1)).integers(2**32, size=4)
+    assert not any(np.array_equal(generator_for(3, 1, index).integers(2**32, size=4), order) for index in range(100))
+
+
 def test_the_numbers_decide_and_nothing_else() -> None:
     pair = coordinates(jitter_size(SIZE))
     first = augment(pair, SIZE, generator_for(3, 1, 7))

@@ -1,5 +1,6 @@
 """The real command: what it refuses, and how."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -10,7 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from core.frames import write_image
+from core.configuration import STRIDED_LAYERS, GanObjective
+from core.frames import parse_size, write_image
+from train.command import train
+from train.settings import TrainingOptions, absolute_source
 
 
 def p2p_train(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -39,6 +43,9 @@ def assert_refused(*arguments: object, cwd: Path, because: str) -> None:
         (["--size", "16"], "is too small for a discriminator"),
         (["--size", "big"], "size 'big' is not understood"),
         (["--direction", "AtoC"], "direction = 'AtoC': input should be 'AtoB' or 'BtoA'"),
+        (["--direction", "BtoA", "--condition", "edges"], "--direction BtoA and --condition edges exclude each other"),
+        (["--gan", "wgan"], "gan = 'wgan': input should be 'bce' or 'lsgan'"),
+        (["--receptive-field", "71"], "receptive_field = 71: choose from 1, 16, 34, 70, 142, 286"),
         (["--steps", "0"], "steps = 0: input should be greater than or equal to 1"),
         (["--steps", "5", "--epochs", "1"], "error: give --steps or --epochs, not both"),
         (["--out", "full"], "full exists and is not an empty folder"),
@@ -83,6 +90,25 @@ def test_it_trains_and_reports_as_json(tmp_path: Path, make_images: Callable[...
     assert summary["validation"]["pairs"] == 1
     assert done.stderr.splitlines()[0].startswith("training on cpu")
     assert (tmp_path / "runs" / "latest").readlink() == Path("first")
+
+
+def test_the_defaults_of_the_command_are_those_of_the_options() -> None:
+    """They are written twice: to read them from the options, ``--help`` would have to load NumPy and OpenCV."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(train).parameters.items()}
+    for own in ("out", "name", "as_json"):
+        del defaults[own]
+    defaults |= {"data": absolute_source(defaults["data"]), "size": parse_size(defaults["size"])}
+    assert defaults == {name: field.default for name, field in TrainingOptions.model_fields.items()}
+
+
+def test_help_names_every_choice() -> None:
+    shown = {name: parameter.annotation.__metadata__[0].help for name, parameter in parameters().items()}
+    assert all(objective in shown["gan"] for objective in GanObjective)
+    assert all(str(pixels) in shown["receptive_field"] for pixels in STRIDED_LAYERS)
+
+
+def parameters() -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(train).parameters)
 
 
 def test_help_and_refusals_need_no_torch() -> None:

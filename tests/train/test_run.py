@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from torch import Tensor
 from core.checkpoint import load_generator
 from core.configuration import Norm
 from core.frames import read_image
+from train import preparation
 from train.evaluation import translate
 from train.loader import Batch
 from train.preparation import Job
-from train.session import DivergedError
+from train.session import DivergedError, Session
 from train.trainer import LOSSES, Trainer
 from train.training import run_job
 
@@ -147,6 +149,45 @@ def test_interrupted_it_saves_the_step_at_hand(
     assert (tmp_path / "runs" / "latest").resolve() == (tmp_path / "run").resolve()
     assert f"interrupted after 5 of 100 steps: saved in {tmp_path / 'run'}" in told.getvalue().splitlines()
     assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_interrupted_during_the_last_checkpoint_it_ends_as_interrupted(
+    images: Path, make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = Session._checkpoint
+
+    def interrupted(session: Session, step: int) -> None:
+        checkpoint(session, step)
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Session, "_checkpoint", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(make_job(images, tmp_path / "run"), stream=io.StringIO())
+    assert load_generator(tmp_path / "run" / "generator.safetensors")[1].step == 4
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_runs_of_the_same_second_have_folders_of_their_own(
+    images: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Frozen":
+            return cls(2030, 1, 2, 3, 4, 5, tzinfo=tz)
+
+    monkeypatch.setattr(preparation, "datetime", Frozen)
+    first, second = (make_job(images, None) for _ in range(2))  # both checked before either has begun
+    runs = [Path(run_job(job, stream=io.StringIO())["run"]).name for job in (first, second, make_job(images, None))]
+    assert runs == [f"inverted-20300102-030405{number}" for number in ("", "-2", "-3")]
+
+
+def test_the_built_in_houses_do_not_follow_the_seed(make_job: MakeJob, tmp_path: Path) -> None:
+    small = {"out": tmp_path / "run", "data": None}
+    one, other = (make_job(seed=seed, **small) for seed in (0, 7))
+    assert np.array_equal(one.held_out[3].target, other.held_out[3].target)
+    assert np.array_equal(one.pairs.read(3).target, other.pairs.read(3).target)
+    assert other.options.data_config().seed == 0
 
 
 def test_diverged_it_keeps_the_last_good_checkpoint(

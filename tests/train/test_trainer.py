@@ -52,9 +52,13 @@ def test_losses_are_those_of_the_equations(gan: str) -> None:
 
 
 def test_each_update_follows_its_own_objective() -> None:
-    """Adam's first step moves every weight by the rate against the sign of its gradient: compare all the signs."""
+    """Adam's first step moves every weight by the rate against the sign of its gradient: compare all the signs.
+
+    Gradients too small to tell are left out: a float of a weight's size does not hold the step, or the discriminator's
+    own update turns them round.
+    """
     torch.manual_seed(0)
-    settings = config(dropout=False, norm="none", lr=1e-7)
+    settings = config(dropout=False, norm="none", lr=1e-6)
     trainer, reference = Trainer(settings), Trainer(settings)
     reference.generator.load_state_dict(trainer.generator.state_dict())
     reference.discriminator.load_state_dict(trainer.discriminator.state_dict())
@@ -71,9 +75,11 @@ def test_each_update_follows_its_own_objective() -> None:
     }
     trainer.step(batch)
     for name, gradients in wanted.items():
-        network = getattr(trainer, name)
-        for parameter, gradient in zip(network.parameters(), gradients, strict=True):
-            assert torch.allclose(parameter.grad, gradient, rtol=2e-3, atol=1e-6), name
+        befores, afters = (getattr(which, name).parameters() for which in (reference, trainer))
+        for before, after, gradient in zip(befores, afters, gradients, strict=True):
+            told = gradient.abs() > max(1e-10, 1e-3 * gradient.abs().max().item())
+            assert told.any(), name
+            assert torch.equal(torch.sign(before - after)[told], torch.sign(gradient)[told]), name
 
 
 def test_the_discriminator_stays_trainable_and_steps_are_counted() -> None:
