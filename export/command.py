@@ -3,11 +3,14 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.command_line import run_command
+
+if TYPE_CHECKING:
+    from export.exporter import ExportRequest
 
 
 def export(
@@ -46,11 +49,7 @@ def export(
     parsed_size = parse_size(size) if size is not None else None
     require_export_libraries()
     planned, left_out = plan_artifacts(parse_targets(target), precisions, named=target is not None)
-    from rich.console import Console
-
-    from export.exporter import ExportRequest, count_steps, export_bundle
-    from export.progress import named_steps
-    from export.tables import artifact_row, artifact_table, notes
+    from export.exporter import ExportRequest
 
     request = ExportRequest(
         checkpoint=checkpoint,
@@ -61,11 +60,22 @@ def export(
         size=parsed_size,
         data=data,
     )
+    return _export_and_report(request, as_json=json_output)
+
+
+def _export_and_report(request: "ExportRequest", *, as_json: bool) -> int:
+    """Make the bundle, show what came out, and return the exit code."""
+    from rich.console import Console
+
+    from export.exporter import count_steps, export_bundle
+    from export.progress import named_steps
+    from export.tables import artifact_row, artifact_table, notes
+
     begin = time.perf_counter()
-    console = Console(stderr=json_output, markup=False, highlight=False)
+    console = Console(stderr=as_json, markup=False, highlight=False)
     with named_steps(console, count_steps(request)) as say:
         result = export_bundle(request, say=say)
-    if json_output:
+    if as_json:
         reasons = [{"target": row.target.name, "reason": row.reason} for row in result.left_out]
         answer = {"bundle": str(result.folder), **result.manifest.model_dump(mode="json"), "left_out": reasons}
         print(json.dumps(answer, indent=2))

@@ -87,8 +87,9 @@ def _samples(bundle: Bundle, artifact: Artifact, run: Path) -> list[tuple[str, s
     with bundle.open(artifact) as engine:
         for index in range(SAMPLES):
             pair = pairs.read(index, Size(*artifact.size))
-            samples.append(tuple(_picture(frame) for frame in (pair.input, engine.translate(pair.input), pair.target)))
-    return samples  # type: ignore[return-value]
+            translation = engine.translate(pair.input)
+            samples.append((_picture(pair.input), _picture(translation), _picture(pair.target)))
+    return samples
 
 
 def _picture(frame: Frame) -> str:

@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -179,7 +180,7 @@ def _measure_all(
             row.reason = str(error)
     runnable = [row for row in built if row.reason is None]
     candidates = [
-        Candidate(name=row.paths[0].name, open=lambda row=row: open_engine(row.planned.target.name, row.paths[0]))  # type: ignore[misc]
+        Candidate(name=row.paths[0].name, open=partial(open_engine, row.planned.target.name, row.paths[0]))
         for row in runnable
     ]
     measured = measure(candidates, held_out[0], runs=runs, on_block=lambda name: say(f"timing {name}"))

@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from runtime.pipeline import PipelineResult
     from runtime.sinks import VideoSink
     from runtime.sources import VideoSource
+
+ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
 
 
 def run(
@@ -57,11 +60,13 @@ def run(
         raise InvalidInputError("--camera and --source exclude each other: give one of them")
     _prepare_opencv()
 
+    from core.conditions import Condition
+    from core.precision import Precision
     from runtime.bundle import open_bundle
 
     opened = open_bundle(bundle)
-    artifact = opened.choose(target=target, precision=_precision(precision))
-    seen = _condition(condition) or opened.manifest.condition
+    artifact = opened.choose(target=target, precision=_choose(Precision, precision))
+    seen = _choose(Condition, condition) or opened.manifest.condition
     result, facts = _stream(
         opened,
         artifact,
@@ -136,24 +141,13 @@ def _prepare_opencv() -> None:
     quiet_opencv(threads=1)
 
 
-def _precision(text: str | None) -> Any:
-    from core.precision import Precision
-
+def _choose(kind: "type[ChoiceT]", text: str | None) -> "ChoiceT | None":
+    """The member of ``kind`` that ``text`` names; None for None."""
     if text is None:
         return None
-    if text.lower() not in list(Precision):
-        raise InvalidInputError(f"unknown precision {text!r}: choose from {', '.join(Precision)}")
-    return Precision(text.lower())
-
-
-def _condition(text: str | None) -> "Condition | None":
-    from core.conditions import Condition
-
-    if text is None:
-        return None
-    if text.lower() not in list(Condition):
-        raise InvalidInputError(f"unknown condition {text!r}: choose from {', '.join(Condition)}")
-    return Condition(text.lower())
+    if text.lower() not in list(kind):
+        raise InvalidInputError(f"unknown {kind.__name__.lower()} {text!r}: choose from {', '.join(kind)}")
+    return kind(text.lower())
 
 
 def _open_source(named: str, size: "Size", condition: "Condition", *, show: bool) -> "VideoSource":

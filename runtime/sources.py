@@ -6,11 +6,11 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from core.errors import InvalidInputError, SourceError
 from core.frames import IMAGE_SUFFIXES, Frame, Size, list_images, read_image
+from runtime.closing import Closing
 
 DEMO: Final = "demo"
 DEMO_FPS: Final = 30.0
@@ -19,7 +19,7 @@ CAMERA: Final = re.compile(r"(?:camera:)?(\d{1,4})", re.IGNORECASE)
 CHOICES: Final = "a video, an image, a folder of images, a URL, camera:0 or demo"
 
 
-class VideoSource(ABC):
+class VideoSource(Closing, ABC):
     """Frames one after the other, read by one thread.
 
     Attributes:
@@ -56,16 +56,6 @@ class VideoSource(ABC):
     def close(self) -> None:
         """Give back what the source holds. May be called again."""
         return
-
-    def __enter__(self) -> Self:
-        """The source itself; it is closed at the end of the block."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the source."""
-        self.close()
 
 
 class ImageSource(VideoSource):

@@ -1,17 +1,16 @@
 """What every inference engine offers."""
 
 from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InvalidInputError, UnavailableError
 from core.frames import Frame, Size
+from runtime.closing import Closing
 
 
-class Engine(ABC):
+class Engine(Closing, ABC):
     """A loaded artifact: frames in, frames out.
 
     Attributes:
@@ -57,7 +56,7 @@ class Engine(ABC):
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Infer on frames of the right shape, type and layout."""
 
-    def _release(self) -> None:  # noqa: B027  (an engine may hold nothing)
+    def _release(self) -> None:
         """Give back what the engine holds."""
 
     def close(self) -> None:
@@ -65,13 +64,3 @@ class Engine(ABC):
         if not self._closed:
             self._closed = True
             self._release()
-
-    def __enter__(self) -> Self:
-        """The engine itself; it is closed at the end of the block."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the engine."""
-        self.close()

@@ -1,6 +1,7 @@
 """What every engine must do, whatever it wraps. A backend's tests subclass this and say how to open the engine."""
 
 import threading
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +15,18 @@ SIZE = Size(48, 64)
 """Not square, so that a mistaken order of height and width shows."""
 
 
-class EngineContract:
+class EngineContract(ABC):
     """The tests; the artifact that ``open`` loads inverts every value of a frame of ``SIZE``."""
 
     damaged_error: type[EdgeError] = BundleError
 
+    @abstractmethod
     def open(self, folder: Path) -> Engine:
         """Make the artifact in ``folder`` and load it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def open_damaged(self, folder: Path) -> Engine:
         """Load an artifact whose file is damaged."""
-        raise NotImplementedError
 
     @pytest.fixture
     def frame(self) -> np.ndarray:

@@ -17,9 +17,9 @@ from core.frames import Size
 class FakeCuda:
     """The part of ``cuda.bindings.runtime`` that the engine uses; every call answers ``(error, ...)`` as there."""
 
-    cudaStreamNonBlocking = 1  # noqa: N815
-    cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)  # noqa: N815
-    cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)  # noqa: N815
+    cudaStreamNonBlocking = 1
+    cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)
+    cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
 
     def __init__(self, *, devices: int = 1) -> None:
         self.devices = devices
@@ -52,58 +52,58 @@ class FakeCuda:
     def _free(self, pointer: int) -> tuple[int]:
         return (0,) if self.memory.pop(pointer, None) is not None else (1,)
 
-    def cudaGetDeviceCount(self) -> tuple[int, int]:  # noqa: N802
+    def cudaGetDeviceCount(self) -> tuple[int, int]:
         return (0, self.devices) if self.devices else (100, 0)
 
-    def cudaGetDeviceProperties(self, _device: int) -> tuple[int, Any]:  # noqa: N802
+    def cudaGetDeviceProperties(self, _device: int) -> tuple[int, Any]:
         return 0, SimpleNamespace(name=b"Fake GPU\0\0\0")
 
-    def cudaStreamCreateWithFlags(self, _flags: int) -> tuple[int, int]:  # noqa: N802
+    def cudaStreamCreateWithFlags(self, _flags: int) -> tuple[int, int]:
         return 0, self._make("stream")
 
-    def cudaStreamDestroy(self, stream: int) -> tuple[int]:  # noqa: N802
+    def cudaStreamDestroy(self, stream: int) -> tuple[int]:
         return self._drop("stream", stream)
 
-    def cudaMalloc(self, size: int) -> tuple[int, int]:  # noqa: N802
+    def cudaMalloc(self, size: int) -> tuple[int, int]:
         return 0, self._allocate(size)
 
-    def cudaHostAlloc(self, size: int, _flags: int) -> tuple[int, int]:  # noqa: N802
+    def cudaHostAlloc(self, size: int, _flags: int) -> tuple[int, int]:
         return 0, self._allocate(size)
 
-    def cudaFree(self, pointer: int) -> tuple[int]:  # noqa: N802
+    def cudaFree(self, pointer: int) -> tuple[int]:
         return self._free(pointer)
 
-    def cudaFreeHost(self, pointer: int) -> tuple[int]:  # noqa: N802
+    def cudaFreeHost(self, pointer: int) -> tuple[int]:
         return self._free(pointer)
 
-    def cudaMemcpyAsync(self, target: int, source: int, size: int, _kind: int, _stream: int) -> tuple[int]:  # noqa: N802
+    def cudaMemcpyAsync(self, target: int, source: int, size: int, _kind: int, _stream: int) -> tuple[int]:
         self.submit(lambda: ctypes.memmove(target, source, size))
         return (0,)
 
-    def cudaStreamSynchronize(self, _stream: int) -> tuple[int]:  # noqa: N802
+    def cudaStreamSynchronize(self, _stream: int) -> tuple[int]:
         for work in self.pending:
             work()
         self.pending.clear()
         return (0,)
 
-    def cudaStreamBeginCapture(self, _stream: int, _mode: int) -> tuple[int]:  # noqa: N802
+    def cudaStreamBeginCapture(self, _stream: int, _mode: int) -> tuple[int]:
         self.captured = []
         return (0,)
 
-    def cudaStreamEndCapture(self, _stream: int) -> tuple[int, int]:  # noqa: N802
+    def cudaStreamEndCapture(self, _stream: int) -> tuple[int, int]:
         self.work, self.captured = self.captured or [], None
         return 0, self._make("graph")
 
-    def cudaGraphInstantiate(self, graph: int, _flags: int) -> tuple[int, int]:  # noqa: N802
+    def cudaGraphInstantiate(self, graph: int, _flags: int) -> tuple[int, int]:
         return (0, self._make("executable")) if ("graph", graph) in self.handles else (400, 0)
 
-    def cudaGraphDestroy(self, graph: int) -> tuple[int]:  # noqa: N802
+    def cudaGraphDestroy(self, graph: int) -> tuple[int]:
         return self._drop("graph", graph)
 
-    def cudaGraphExecDestroy(self, executable: int) -> tuple[int]:  # noqa: N802
+    def cudaGraphExecDestroy(self, executable: int) -> tuple[int]:
         return self._drop("executable", executable)
 
-    def cudaGraphLaunch(self, executable: int, _stream: int) -> tuple[int]:  # noqa: N802
+    def cudaGraphLaunch(self, executable: int, _stream: int) -> tuple[int]:
         if ("executable", executable) not in self.handles:
             return (400,)
         self.graphs_launched += 1
