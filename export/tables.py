@@ -74,6 +74,7 @@ def artifact_table(rows: Sequence[Row], *, title: str) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
+        show_edge=False,
     )
     for i, column in enumerate(COLUMNS):
         table.add_column(column, justify="left" if i in (0, 1, len(COLUMNS) - 1) else "right", no_wrap=True)
