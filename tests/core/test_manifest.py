@@ -114,6 +114,8 @@ def test_paths_that_leave_the_folder_are_refused(bundle: Path, name: str) -> Non
         (lambda content: content["artifacts"].clear(), "artifacts"),
         (lambda content: content["artifacts"][0].update(target="coreml"), "coreml"),
         (lambda content: content.update(surprise=1), "surprise"),
+        (lambda content: content["generator"].update(in_channels=1), "three channels"),
+        (lambda content: content["artifacts"][0].update(width=250), "no multiple of 256"),
         (lambda content: content.update(schema_version=True), "schema version True"),
         (lambda content: content["artifacts"][0].update(precision="int8"), "generator.int8.onnx, and no others"),
         (lambda content: content["artifacts"][0].update(target="openvino"), "generator.fp32.xml, generator.fp32.bin"),
