@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from core.atomic import atomic_file
 from core.configuration import CheckpointInfo, GeneratorConfig
 from core.errors import CheckpointError, InvalidInputError
-from core.networks import UNetGenerator
+from core.networks import Generator, build_generator
 
 _HEADER_KEY: Final = "pix2pix_edge"
 
 
-def save_generator(path: Path, generator: UNetGenerator, info: CheckpointInfo) -> None:
+def save_generator(path: Path, generator: Generator, info: CheckpointInfo) -> None:
     """Write ``generator``'s weights and ``info`` to ``path``, whole or not at all.
 
     Raises:
@@ -49,7 +49,7 @@ def read_info(path: Path) -> CheckpointInfo:
     return _read(path, with_weights=False)[0]
 
 
-def load_generator(path: Path) -> tuple[UNetGenerator, CheckpointInfo]:
+def load_generator(path: Path) -> tuple[Generator, CheckpointInfo]:
     """The generator in ``path``, on the CPU and in evaluation mode, and what the checkpoint says of itself.
 
     Raises:
@@ -60,7 +60,7 @@ def load_generator(path: Path) -> tuple[UNetGenerator, CheckpointInfo]:
     return generator.eval(), info
 
 
-def _read(path: Path, *, with_weights: bool) -> tuple[CheckpointInfo, UNetGenerator | None]:
+def _read(path: Path, *, with_weights: bool) -> tuple[CheckpointInfo, Generator | None]:
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}: train one with p2p-train")
     try:
@@ -79,7 +79,7 @@ def _read(path: Path, *, with_weights: bool) -> tuple[CheckpointInfo, UNetGenera
     return info, generator
 
 
-def _rebuild(config: GeneratorConfig, weights: dict[str, Tensor]) -> UNetGenerator:
+def _rebuild(config: GeneratorConfig, weights: dict[str, Tensor]) -> Generator:
     """The generator of ``config`` with ``weights``; RuntimeError if they are not its own, or not numbers."""
     first = weights.get("encoder.0.0.weight")
     deepest = max((int(name.split(".")[1]) for name in weights if name.startswith("encoder.")), default=-1)
@@ -87,6 +87,6 @@ def _rebuild(config: GeneratorConfig, weights: dict[str, Tensor]) -> UNetGenerat
         raise RuntimeError(f"its weights are not those of a generator of width {config.width}, {config.levels} levels")
     if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
         raise RuntimeError("some of its weights are not finite numbers")
-    generator = UNetGenerator(config)
+    generator = build_generator(config)
     generator.load_state_dict(weights)
     return generator

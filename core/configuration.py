@@ -39,6 +39,35 @@ class Decoder(StrEnum):
     RESIZE = "resize"
 
 
+class Architecture(StrEnum):
+    """What kind of network a generator is."""
+
+    UNET = "unet"
+    """The paper's (section 6.1.1)."""
+    RESNET = "resnet"
+    """Residual blocks at a quarter of the resolution (Johnson et al. 2016; Zhu et al. 2017, section 7.2)."""
+
+
+class Task(StrEnum):
+    """What the channels of a generator mean."""
+
+    TRANSLATE = "translate"
+    """Pictures to pictures: three channels are colours, one is brightness."""
+    COLORIZE = "colorize"
+    """Lightness to colour: L of CIE Lab in, a and b out (Isola et al. 2017, section 4)."""
+
+
+class Layout(StrEnum):
+    """How pairs lie on a disk."""
+
+    PAIRS = "pairs"
+    """Images that hold A on the left and B on the right."""
+    FOLDERS = "folders"
+    """A folder of As and a folder of Bs, matched by name."""
+    PHOTOS = "photos"
+    """Pictures, or a video: the picture is the target, and its condition the input."""
+
+
 class GanObjective(StrEnum):
     """The adversarial part of what the networks are trained for; ``core.objective`` computes it."""
 
@@ -46,6 +75,17 @@ class GanObjective(StrEnum):
     """Binary cross-entropy on logits: the paper's."""
     LEAST_SQUARES = "lsgan"
     """Least squares (Mao et al. 2017)."""
+    HINGE = "hinge"
+    """Hinge loss (Lim, Ye 2017; Miyato et al. 2018, equations 16 and 17)."""
+
+
+class Distance(StrEnum):
+    """How far a translation is from its target."""
+
+    L1 = "l1"
+    """Mean absolute difference: the paper's (equation 3)."""
+    L2 = "l2"
+    """Mean squared difference."""
 
 
 LAMBDA_L1: Final = 100.0
@@ -66,12 +106,16 @@ class Settings(BaseModel):
 
 
 class GeneratorConfig(Settings):
-    """A ``UNetGenerator`` (Isola et al. 2017, section 6.1.1); the defaults are the paper's for 256 x 256."""
+    """A generator; the defaults are the paper's for 256 x 256 (Isola et al. 2017, section 6.1.1)."""
 
+    architecture: Architecture = Architecture.UNET
+    task: Task = Task.TRANSLATE
     width: Annotated[int, Field(ge=1, le=512)] = 64
     """Channels of the first layer; the deepest have eight times as many."""
     levels: Annotated[int, Field(ge=2, le=12)] = 8
     """Halvings of the resolution; sizes must be multiples of 2**levels."""
+    blocks: Annotated[int, Field(ge=1, le=64)] = 9
+    """Residual blocks; a U-Net has none."""
     in_channels: Annotated[int, Field(ge=1, le=4)] = 3
     out_channels: Annotated[int, Field(ge=1, le=4)] = 3
     norm: Norm = Norm.BATCH
@@ -96,7 +140,8 @@ class DataConfig(Settings):
     """Where a run's pairs come from: enough to find its held-out frames again at export."""
 
     source: str = BUILT_IN_DATA
-    """A folder (absolute), or ``builtin:facades``."""
+    """A folder or a video (absolute), or ``builtin:facades``."""
+    layout: Layout = Layout.PAIRS
     direction: Direction = Direction.A_TO_B
     condition: Condition = Condition.IDENTITY
     """What is made of a live frame before the generator sees it, and of the built-in pictures in training."""

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from core.configuration import GeneratorConfig
 from core.frames import Size, array_to_frames, frames_to_array
-from core.networks import UNetGenerator
+from core.networks import Generator, build_generator
 from core.networks.inference_mode import set_inference_mode
 from runtime.engines import Engine
 
@@ -14,7 +14,7 @@ from runtime.engines import Engine
 class EagerEngine(Engine):
     """A generator in eager PyTorch on the CPU."""
 
-    def __init__(self, generator: UNetGenerator, size: Size, *, batch: int, threads: int) -> None:
+    def __init__(self, generator: Generator, size: Size, *, batch: int, threads: int) -> None:
         """Run ``generator``, trained at batch size ``batch``, on frames of ``size``."""
         generator.check_size(size)
         set_inference_mode(generator, batch=batch)
@@ -33,4 +33,4 @@ class EagerEngine(Engine):
 
 def untrained_engine(config: GeneratorConfig, size: Size, *, batch: int, threads: int) -> EagerEngine:
     """A generator of ``config`` with initial weights: as fast as a trained one, and of no other use."""
-    return EagerEngine(UNetGenerator(config), size, batch=batch, threads=threads)
+    return EagerEngine(build_generator(config), size, batch=batch, threads=threads)

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.frames import Frame, Size
 from core.machine import this_machine
 from core.manifest import Normalization
-from core.networks import UNetGenerator
+from core.networks import Generator
 from core.precision import Precision
 from export.deploy_graph import DeployGraph
 from export.plan import Planned
@@ -26,7 +26,7 @@ class ArtifactBuilder:
         calibration: frames that INT8 ranges are measured on; may be empty when no INT8 is asked for.
     """
 
-    generator: UNetGenerator
+    generator: Generator
     normalization: Normalization
     size: Size
     folder: Path

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from core.configuration import Norm
 from core.frames import to_frames, to_network
 from core.manifest import Normalization
-from core.networks import UNetGenerator
+from core.networks import Generator
 from core.precision import Precision
 
 
@@ -18,7 +18,7 @@ class DeployGraph(nn.Module):
     in fp32, rounded, clamped) are all inside.
     """
 
-    def __init__(self, generator: UNetGenerator, normalization: Normalization, precision: Precision) -> None:
+    def __init__(self, generator: Generator, normalization: Normalization, precision: Precision) -> None:
         super().__init__()
         assert precision is not Precision.INT8, "INT8 graphs are quantized from an fp32 or fp16 one"
         self.generator = deployable(generator, normalization)
@@ -36,7 +36,7 @@ class DeployGraph(nn.Module):
         return to_frames(translated)
 
 
-def deployable(generator: UNetGenerator, normalization: Normalization) -> UNetGenerator:
+def deployable(generator: Generator, normalization: Normalization) -> Generator:
     """A copy of ``generator`` in evaluation mode that normalizes as ``normalization`` says, whatever reads the graph.
 
     ONNX export drops batch norm's training mode without a word, so the statistics of the picture at hand are spelled

@@ -25,7 +25,7 @@ from core.manifest import (
     file_sha256,
     write_manifest,
 )
-from core.networks import UNetGenerator
+from core.networks import Generator
 from core.networks.inference_mode import infers_with_instance_statistics
 from core.pairs import Split, open_pairs
 from core.precision import Precision
@@ -161,7 +161,7 @@ def _build_all(
 
 def _measure_all(
     built: Sequence[_Built],
-    generator: UNetGenerator,
+    generator: Generator,
     info: CheckpointInfo,
     held_out: Sequence[Frame],
     *,

@@ -10,7 +10,7 @@ import torch
 from core.frames import Frame, to_frames, to_network
 from core.manifest import Fidelity
 from core.metrics import Comparison
-from core.networks import UNetGenerator
+from core.networks import Generator
 from core.networks.inference_mode import set_inference_mode
 from core.precision import Precision
 from runtime.engines import Engine
@@ -43,7 +43,7 @@ GATES: Final[dict[Precision, Gate]] = {
 }
 
 
-def reference_translations(generator: UNetGenerator, frames: Sequence[Frame], *, batch: int) -> list[Frame]:
+def reference_translations(generator: Generator, frames: Sequence[Frame], *, batch: int) -> list[Frame]:
     """What the PyTorch generator makes of ``frames``, one at a time, in the mode it was trained to be used in.
 
     Args:

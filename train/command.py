@@ -46,7 +46,7 @@ def train(
     decoder: Annotated[
         str, typer.Option(help="transposed, or resize (no checkerboard, quantizes whole).")
     ] = "transposed",
-    gan: Annotated[str, typer.Option(help="Adversarial objective: bce or lsgan.")] = "bce",
+    gan: Annotated[str, typer.Option(help="Adversarial objective: bce, lsgan or hinge.")] = "bce",
     l1: Annotated[float, typer.Option(help="Weight of the L1 distance.")] = 100.0,
     lr: Annotated[
         float, typer.Option(help="Learning rate; constant, then from half of the steps on down to 0.")

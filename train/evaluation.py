@@ -8,7 +8,7 @@ import torch
 from core.configuration import Settings
 from core.frames import HALF_RANGE, Frame, to_frames, to_network
 from core.metrics import Comparison
-from core.networks import UNetGenerator
+from core.networks import Generator
 from core.networks.inference_mode import set_inference_mode, set_training_mode
 from core.pairs import Pair
 
@@ -23,7 +23,7 @@ class Quality(Settings):
     pairs: int
 
 
-def translate(generator: UNetGenerator, frames: Iterable[Frame], *, batch: int) -> list[Frame]:
+def translate(generator: Generator, frames: Iterable[Frame], *, batch: int) -> list[Frame]:
     """``generator``'s translations of ``frames``, in full precision; it is in training mode afterwards.
 
     One frame at a time, as a generator trained at ``batch`` 1 needs (``set_inference_mode``), and as a live one runs.
@@ -41,7 +41,7 @@ def translate(generator: UNetGenerator, frames: Iterable[Frame], *, batch: int) 
     return translated
 
 
-def evaluate(generator: UNetGenerator, pairs: Sequence[Pair], *, batch: int) -> Quality:
+def evaluate(generator: Generator, pairs: Sequence[Pair], *, batch: int) -> Quality:
     """How close ``generator``, trained at ``batch``, comes to the targets of ``pairs``."""
     comparison = Comparison()
     for pair, translation in zip(pairs, translate(generator, (p.input for p in pairs), batch=batch), strict=True):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.frames import to_network
-from core.networks import PatchDiscriminator, UNetGenerator
+from core.networks import PatchDiscriminator, build_generator
 from core.objective import adversarial_loss, discriminator_loss, reconstruction_loss
 from train.devices import mixed_precision
 from train.loader import Batch
@@ -43,7 +43,7 @@ class Trainer:
         self.device = torch.device(config.device)
         # On the CPU, NCHW with oneDNN's own blocked layouts; on tensor cores, channels last.
         self._layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
-        self.generator = self._placed(UNetGenerator(config.generator_config())).train()
+        self.generator = self._placed(build_generator(config.generator_config())).train()
         self.discriminator = self._placed(PatchDiscriminator(config.discriminator_config())).train()
         # Fused: one pass over the weights. On two CPU cores the update takes a fifth of the time of the default.
         self._generator_optimizer = torch.optim.Adam(self.generator.parameters(), config.lr, betas=BETAS, fused=True)

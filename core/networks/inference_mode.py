@@ -3,7 +3,7 @@
 from torch import nn
 
 from core.configuration import GeneratorConfig, Norm
-from core.networks.unet import UNetGenerator
+from core.networks.generator import Generator
 
 
 def infers_with_instance_statistics(config: GeneratorConfig, batch: int) -> bool:
@@ -16,7 +16,7 @@ def infers_with_instance_statistics(config: GeneratorConfig, batch: int) -> bool
     return config.norm is Norm.INSTANCE or (config.norm is Norm.BATCH and batch == 1)
 
 
-def set_inference_mode(generator: UNetGenerator, *, batch: int) -> None:
+def set_inference_mode(generator: Generator, *, batch: int) -> None:
     """Put ``generator`` in the mode its pictures are meant to be made in; ``set_training_mode`` undoes it.
 
     Dropout is off (for video it only flickers). Batch normalization uses running statistics, or, where
@@ -35,7 +35,7 @@ def set_inference_mode(generator: UNetGenerator, *, batch: int) -> None:
             module.track_running_stats = not own_statistics
 
 
-def set_training_mode(generator: UNetGenerator) -> None:
+def set_training_mode(generator: Generator) -> None:
     """Put ``generator`` back in training mode: dropout on, batch statistics used and added to the running ones."""
     generator.train()
     for module in generator.modules():

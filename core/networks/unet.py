@@ -6,13 +6,13 @@ from torch.nn import functional
 
 from core.complexity import encoder_channels
 from core.configuration import Decoder, GeneratorConfig, Norm
-from core.frames import Size, check_multiple
+from core.networks.generator import Generator
 from core.networks.layers import convolution, initialize, normalization
 
 DROPOUT_LAYERS = 3
 
 
-class UNetGenerator(nn.Module):
+class UNetGenerator(Generator):
     """Encoder and decoder with skip connections between mirrored layers.
 
     With the default configuration it is the paper's: encoder C64-C128-C256-C512-C512-C512-C512-C512, decoder
@@ -21,8 +21,7 @@ class UNetGenerator(nn.Module):
     """
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or GeneratorConfig()
+        super().__init__(config or GeneratorConfig())
         channels = encoder_channels(self.config)
         last = len(channels) - 1
         inputs = (self.config.in_channels, *channels[:-1])
@@ -45,10 +44,7 @@ class UNetGenerator(nn.Module):
         initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Translate ``float [N, in_channels, H, W]`` in [-1, 1] to ``float [N, out_channels, H, W]`` in [-1, 1].
-
-        H and W are multiples of 2**levels.
-        """
+        """Translate ``float [N, in_channels, H, W]`` to ``float [N, out_channels, H, W]``, both in [-1, 1]."""
         skips: list[Tensor] = []
         for i, block in enumerate(self.encoder):
             images = block(images if i == 0 else functional.leaky_relu(images, 0.2))
@@ -58,10 +54,6 @@ class UNetGenerator(nn.Module):
             joined = images if i == 0 else torch.cat([images, skips.pop()], 1)
             images = block(functional.relu(joined))
         return torch.tanh(images)
-
-    def check_size(self, size: Size) -> None:
-        """Refuse a size that is not a multiple of 2**levels (``InvalidInputError``)."""
-        check_multiple(size, self.config.levels)
 
 
 def _encoder_block(config: GeneratorConfig, inputs: int, outputs: int, *, normalized: bool) -> nn.Sequential:

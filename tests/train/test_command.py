@@ -44,7 +44,7 @@ def assert_refused(*arguments: object, cwd: Path, because: str) -> None:
         (["--size", "big"], "size 'big' is not understood"),
         (["--direction", "AtoC"], "direction = 'AtoC': input should be 'AtoB' or 'BtoA'"),
         (["--direction", "BtoA", "--condition", "edges"], "--direction BtoA and --condition edges exclude each other"),
-        (["--gan", "wgan"], "gan = 'wgan': input should be 'bce' or 'lsgan'"),
+        (["--gan", "wgan"], "gan = 'wgan': input should be 'bce', 'lsgan' or 'hinge'"),
         (["--receptive-field", "71"], "receptive_field = 71: choose from 1, 16, 34, 70, 142, 286"),
         (["--steps", "0"], "steps = 0: input should be greater than or equal to 1"),
         (["--steps", "5", "--epochs", "1"], "error: give --steps or --epochs, not both"),
