@@ -1,138 +1,113 @@
-"""Where training pairs and held-out frames come from, without PyTorch: folders of side-by-side images, and the
-built-in facades.
+"""Where training pairs and held-out frames come from, without PyTorch: folders of images, photographs, a video, and
+the built-in facades.
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
 from core.conditions import Condition
-from core.configuration import BUILT_IN_DATA, DataConfig, Direction
+from core.configuration import BUILT_IN_DATA, DataConfig, Direction, Layout, Task
+from core.data_layout import check_layout, readable
 from core.errors import InvalidInputError
 from core.facades import facade_pair
-from core.frames import Frame, Size, fit, list_images, read_image
+from core.frames import Size, fit
+from core.image_pairs import FolderPairs, Photographs, SideBySideImages, find_images, find_matched
+from core.splits import Pair, PairSource, Split
+from core.video import VideoFrames
+
+__all__ = ["Pair", "PairSource", "SelectedPairs", "Split", "open_pairs"]
 
 BUILT_IN_COUNTS: Final = {"train": 4000, "val": 100, "test": 100}
 """Pairs of the built-in set that one pass goes through, per split; the set itself is endless."""
-
-VALIDATION_STRIDE: Final = 10
-"""Of a folder without ``val/``, every tenth image is kept apart."""
-
-
-class Split(StrEnum):
-    """A part of a data set."""
-
-    TRAIN = "train"
-    VAL = "val"
-    TEST = "test"
-
-
-class Pair(NamedTuple):
-    """What the generator sees and what it should answer: two frames of equal size."""
-
-    input: Frame
-    target: Frame
-
-
-class PairSource(Protocol):
-    """Pairs that can be read in any order, by several threads."""
-
-    def __len__(self) -> int:
-        """Number of pairs."""
-        ...
-
-    def read(self, index: int, size: Size) -> Pair:
-        """Pair number ``index``, both frames cropped and resized to ``size`` as live ones are (``core.frames.fit``)."""
-        ...
-
-
-class SideBySideImages:
-    """Images that hold A on the left and B on the right (the layout of the paper's data sets)."""
-
-    def __init__(self, images: Sequence[Path], direction: Direction) -> None:
-        self.images = images
-        self.direction = direction
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.images)
-
-    def read(self, index: int, size: Size) -> Pair:
-        """Pair number ``index`` in the order of the file names.
-
-        Raises:
-            InvalidInputError: for an image that cannot be decoded, or whose width is odd.
-        """
-        path = self.images[index]
-        image = read_image(path)
-        height, width = image.shape[:2]
-        if width % 2:
-            raise InvalidInputError(
-                f"{path} is {width} x {height} pixels, which is not two equal halves side by side: "
-                "replace it by an image of even width"
-            )
-        left, right = image[:, : width // 2], image[:, width // 2 :]
-        halves = (left, right) if self.direction is Direction.A_TO_B else (right, left)
-        return Pair(*(fit(half, size) for half in halves))
 
 
 class BuiltInFacades:
     """The procedural facades; a split is a range of the endless set that no other split touches.
 
-    With a ``condition`` other than identity, pairs are the condition of a picture and the picture, whatever the
-    ``direction``: without, the label map and the picture for ``AtoB``, the other way round for ``BtoA``.
+    As ``PHOTOS``, pairs are the condition of a picture and the picture, whatever the ``direction``; so they are with a
+    ``condition`` other than identity in any layout. Else they are the label map and the picture for ``AtoB``, the other
+    way round for ``BtoA``.
     """
 
-    def __init__(self, split: Split, direction: Direction, condition: Condition, seed: int) -> None:
+    def __init__(self, split: Split, config: DataConfig) -> None:
         self.split = split
-        self.direction = direction
-        self.condition = condition
-        self.seed = seed
+        self.direction = config.direction
+        self.condition = config.condition
+        self.photographs = config.layout is Layout.PHOTOS or config.condition is not Condition.IDENTITY
+        self.seed = config.seed
 
     def __len__(self) -> int:
         """Pairs of one pass."""
         return BUILT_IN_COUNTS[self.split]
 
+    def name(self, index: int) -> str:
+        """The house's number in the endless set."""
+        return f"house {self._house(index)}"
+
     def read(self, index: int, size: Size) -> Pair:
         """Pair number ``index``."""
-        offset = {Split.TRAIN: 0, Split.VAL: 1_000_000, Split.TEST: 2_000_000}[self.split]
-        labels, photo = (fit(frame, size) for frame in facade_pair(offset + index, seed=self.seed, size=max(size)))
-        if self.condition is not Condition.IDENTITY:
+        labels, photo = (fit(frame, size) for frame in facade_pair(self._house(index), seed=self.seed, size=max(size)))
+        if self.photographs:
             return Pair(self.condition.apply(photo), photo)
         return Pair(labels, photo) if self.direction is Direction.A_TO_B else Pair(photo, labels)
 
+    def _house(self, index: int) -> int:
+        return index + {Split.TRAIN: 0, Split.VAL: 1_000_000, Split.TEST: 2_000_000}[self.split]
 
-def find_images(root: Path, split: Split) -> list[Path]:
-    """The images of ``split`` below ``root``, sorted by name; none if the data has no such split.
 
-    A folder without ``train/`` is its own training split. Where there is no ``val/``, every tenth training image is
-    kept apart for validation (and is not trained on).
+class SelectedPairs:
+    """Some pairs of ``source``, in the order of ``kept``."""
 
-    Raises:
-        InvalidInputError: if a folder of that split is there but holds no images.
-    """
-    if (root / split).is_dir():
-        images = list_images(root / split)
-    elif split is Split.TEST:
-        return []
-    else:
-        images = list_images(root / Split.TRAIN if (root / Split.TRAIN).is_dir() else root)
-    if (root / Split.VAL).is_dir() or split is Split.TEST or len(images) < 2:
-        return images
-    kept_apart = images[::VALIDATION_STRIDE]
-    return kept_apart if split is Split.VAL else sorted(set(images) - set(kept_apart))
+    def __init__(self, source: PairSource, kept: Sequence[int]) -> None:
+        self.source = source
+        self.kept = kept
+
+    def __len__(self) -> int:
+        """Number of pairs kept."""
+        return len(self.kept)
+
+    def name(self, index: int) -> str:
+        """What the source calls it."""
+        return self.source.name(self.kept[index])
+
+    def read(self, index: int, size: Size) -> Pair:
+        """Pair number ``index`` of those kept."""
+        return self.source.read(self.kept[index], size)
 
 
 def open_pairs(config: DataConfig, split: Split) -> PairSource:
-    """The pairs of ``split`` of a run's data; without any if the data has no test split.
+    """The pairs of ``split`` of a run's data, without those it skipped; none at all if the data has no test split.
 
     Raises:
-        InvalidInputError: if the folder is missing or empty.
+        InvalidInputError: if the data is missing, empty, unreadable, or not laid out as ``config`` says.
     """
+    source = _open(config, split)
+    if not config.skipped:
+        return source
+    skipped = set(config.skipped)
+    return SelectedPairs(source, [index for index in range(len(source)) if source.name(index) not in skipped])
+
+
+def _open(config: DataConfig, split: Split) -> PairSource:
     if config.source == BUILT_IN_DATA:
-        return BuiltInFacades(split, config.direction, config.condition, config.seed)
+        return BuiltInFacades(split, config)
+    # Whether an input can be made of photographs at all depends on the task, which the data does not know.
+    check_layout(config.layout, condition=config.condition, task=Task.COLORIZE, direction=config.direction)
     root = Path(config.source)
-    if not root.is_dir():
-        raise InvalidInputError(f"there is no folder {root}: give --data a folder of side-by-side images")
-    return SideBySideImages(find_images(root, split), config.direction)
+    with readable(root):
+        is_file, is_folder = root.is_file(), root.is_dir()
+    if is_file and config.layout is Layout.PHOTOS:
+        return VideoFrames(root, split, config.condition, Size(config.height, config.width))
+    if not is_folder:
+        what = {
+            Layout.PAIRS: "a folder of side-by-side images",
+            Layout.FOLDERS: "a folder that holds folders A and B",
+            Layout.PHOTOS: "a folder of photographs, or a video",
+        }
+        raise InvalidInputError(f"there is no folder {root}: give --data {what[config.layout]}")
+    if config.layout is Layout.FOLDERS:
+        return FolderPairs(root, find_matched(root, split), config.direction)
+    if config.layout is Layout.PHOTOS:
+        return Photographs(root, find_images(root, split), config.condition)
+    return SideBySideImages(root, find_images(root, split), config.direction)

@@ -14,6 +14,7 @@ import cv2
 
 from core.errors import SourceError
 from core.frames import Frame, Size, check_frame
+from core.video import is_text
 from runtime.sources import VideoSource
 
 RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -264,10 +265,8 @@ def _capture_options(url: str | None) -> Iterator[None]:
 
 
 def _is_text(path: Path) -> bool:
-    """Whether the file begins as text does: FFmpeg would make a video of its letters. ``SourceError`` if unreadable."""
+    """``core.video.is_text``; ``SourceError`` if the file cannot be read."""
     try:
-        with path.open("rb") as file:
-            head = file.read(2048)
+        return is_text(path)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
-    return bool(head) and not any(byte < 9 or 13 < byte < 27 for byte in head)
