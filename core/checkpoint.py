@@ -1,18 +1,22 @@
-"""Generators on disk: one safetensors file whose header carries, as JSON, everything needed to use the weights."""
+"""Generators on disk: one safetensors file whose header carries, as JSON, everything needed to use the weights.
+
+Other projects' files are read as well (``core.foreign_checkpoints``), and never written.
+"""
 
 import json
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from core.atomic import atomic_file
-from core.configuration import CheckpointInfo, GeneratorConfig
+from core.configuration import CheckpointInfo
 from core.errors import CheckpointError, InvalidInputError
-from core.networks import Generator, build_generator
+from core.foreign_checkpoints import import_checkpoint, is_foreign
+from core.networks import Generator
+from core.networks.assembly import assemble_generator
 
 _HEADER_KEY: Final = "pix2pix_edge"
 
@@ -41,23 +45,27 @@ def save_weights(path: Path, network: nn.Module, header: dict[str, str]) -> None
 
 
 def read_info(path: Path) -> CheckpointInfo:
-    """What the checkpoint at ``path`` says of itself.
+    """What the checkpoint at ``path`` says of itself, or what is known of another project's.
 
     Raises:
-        CheckpointError: if it is missing, damaged or not one of this project's.
+        CheckpointError: as ``load_generator`` does.
     """
-    return _read(path, with_weights=False)[0]
+    return import_checkpoint(path)[1] if is_foreign(path) else _read(path, with_weights=False)[0]
 
 
 def load_generator(path: Path) -> tuple[Generator, CheckpointInfo]:
     """The generator in ``path``, on the CPU and in evaluation mode, and what the checkpoint says of itself.
 
+    Files that other projects wrote (``core.foreign_checkpoints``) are converted.
+
     Raises:
-        CheckpointError: if the file is missing, damaged or not one of this project's.
+        CheckpointError: if the file is missing, damaged, or not a generator that is known.
     """
+    if is_foreign(path):
+        return import_checkpoint(path)
     info, generator = _read(path, with_weights=True)
     assert generator is not None
-    return generator.eval(), info
+    return generator, info
 
 
 def _read(path: Path, *, with_weights: bool) -> tuple[CheckpointInfo, Generator | None]:
@@ -72,21 +80,8 @@ def _read(path: Path, *, with_weights: bool) -> tuple[CheckpointInfo, Generator 
             if not with_weights:
                 return info, None
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        generator = _rebuild(info.generator, weights)
-    except (OSError, SafetensorError, ValidationError, json.JSONDecodeError, RuntimeError) as error:
+        generator = assemble_generator(info.generator, weights)
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path} is damaged or incomplete ({reason}): train again, or copy it again") from error
     return info, generator
-
-
-def _rebuild(config: GeneratorConfig, weights: dict[str, Tensor]) -> Generator:
-    """The generator of ``config`` with ``weights``; RuntimeError if they are not its own, or not numbers."""
-    first = weights.get("encoder.0.0.weight")
-    deepest = max((int(name.split(".")[1]) for name in weights if name.startswith("encoder.")), default=-1)
-    if first is None or first.shape[0] != config.width or deepest != config.levels - 1:
-        raise RuntimeError(f"its weights are not those of a generator of width {config.width}, {config.levels} levels")
-    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
-        raise RuntimeError("some of its weights are not finite numbers")
-    generator = build_generator(config)
-    generator.load_state_dict(weights)
-    return generator

@@ -2,11 +2,12 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from core.conditions import Condition
+from core.encoding import Encoding
 from core.errors import InvalidInputError
 
 BUILT_IN_DATA: Final = "builtin:facades"
@@ -22,10 +23,19 @@ class Norm(StrEnum):
 
 
 class Padding(StrEnum):
-    """How convolutions are padded."""
+    """How a generator's convolutions are padded; ``UNetGenerator`` and ``ResNetGenerator`` say which of them."""
 
     ZEROS = "zeros"
     REFLECT = "reflect"
+
+
+class SkipActivation(StrEnum):
+    """What the skip connections of a U-Net carry: its encoder's features after this activation."""
+
+    RELU = "relu"
+    """The paper's: the decoder's ReLU acts on what comes from below and on the skip connection alike."""
+    LEAKY_RELU = "leaky_relu"
+    """The features as the encoder's next layer gets them, negative values included."""
 
 
 class Decoder(StrEnum):
@@ -88,6 +98,9 @@ class Distance(StrEnum):
     """Mean squared difference."""
 
 
+RESNET_LEVELS: Final = 2
+"""Halvings of the resolution before a residual generator's blocks."""
+
 LAMBDA_L1: Final = 100.0
 """Weight of the L1 distance in the generator's objective (Isola et al. 2017, sections 3.1 and 6.2)."""
 
@@ -116,13 +129,55 @@ class GeneratorConfig(Settings):
     """Halvings of the resolution; sizes must be multiples of 2**levels."""
     blocks: Annotated[int, Field(ge=1, le=64)] = 9
     """Residual blocks; a U-Net has none."""
+    skip_activation: SkipActivation = SkipActivation.RELU
+    """Of a U-Net."""
     in_channels: Annotated[int, Field(ge=1, le=4)] = 3
     out_channels: Annotated[int, Field(ge=1, le=4)] = 3
     norm: Norm = Norm.BATCH
     padding: Padding = Padding.ZEROS
     decoder: Decoder = Decoder.TRANSPOSED
     dropout: bool = True
-    """Dropout of 0.5 in the three deepest decoder layers, in training only."""
+    """Dropout of 0.5 in a U-Net's three deepest decoder layers, or in every residual block; in training only."""
+
+    @model_validator(mode="after")
+    def _two_halvings(self) -> Self:
+        if self.architecture is Architecture.RESNET and self.levels != RESNET_LEVELS:
+            raise ValueError(
+                f"a residual generator has {RESNET_LEVELS} levels, not {self.levels}: give {RESNET_LEVELS}, or none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _colors_of_lightness(self) -> Self:
+        if self.task is Task.COLORIZE and (self.in_channels, self.out_channels) != (1, 2):
+            raise ValueError(
+                "colorization makes two channels, a and b, of one, the lightness: "
+                f"in_channels = 1 and out_channels = 2, not {self.in_channels} and {self.out_channels}"
+            )
+        return self
+
+    @property
+    def input_encoding(self) -> Encoding:
+        """What the channels of its input are; ``InvalidInputError`` where frames have no such channels."""
+        return Encoding.LIGHTNESS if self.task is Task.COLORIZE else _picture("in_channels", self.in_channels)
+
+    @property
+    def target_encoding(self) -> Encoding:
+        """What the channels of its output are; ``InvalidInputError`` where frames have no such channels."""
+        return Encoding.CHROMA if self.task is Task.COLORIZE else _picture("out_channels", self.out_channels)
+
+    def check_frames(self) -> None:
+        """Refuse a generator whose input or output no frame can carry (``InvalidInputError``); networks may be such."""
+        _ = self.input_encoding, self.target_encoding
+
+
+def _picture(setting: str, channels: int) -> Encoding:
+    if channels not in (1, 3):
+        raise InvalidInputError(
+            f"{setting} = {channels}, but a frame has 3 channels (colours) or 1 (brightness): "
+            "use 3 or 1, or the task colorize, which makes 2 of 1"
+        )
+    return Encoding.RGB if channels == 3 else Encoding.GRAY
 
 
 class DiscriminatorConfig(Settings):
@@ -149,6 +204,8 @@ class DataConfig(Settings):
     width: Annotated[int, Field(ge=4, le=8192)] = 256
     seed: int = 0
     """Of the built-in houses. It does not follow a run's ``--seed``, so that figures of two seeds can be compared."""
+    skipped: tuple[str, ...] = ()
+    """Names of broken pairs (``PairSource.name``) that the run went on without."""
 
 
 class CheckpointInfo(Settings):
@@ -162,6 +219,8 @@ class CheckpointInfo(Settings):
     """Batch size in training: at 1, batch normalization worked on the statistics of single images."""
     name: str
     """Name of the run, and of what is made of it: a plain file name."""
+    origin: str | None = None
+    """Another project's file that the weights were imported from, and which of its networks that was; None if none."""
 
     @field_validator("name")
     @classmethod

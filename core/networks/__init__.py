@@ -3,9 +3,10 @@
 from core.configuration import Architecture, GeneratorConfig
 from core.networks.generator import Generator
 from core.networks.patch_discriminator import PatchDiscriminator
+from core.networks.resnet import ResNetGenerator
 from core.networks.unet import UNetGenerator
 
-__all__ = ["Generator", "PatchDiscriminator", "UNetGenerator", "build_generator"]
+__all__ = ["Generator", "PatchDiscriminator", "ResNetGenerator", "UNetGenerator", "build_generator"]
 
 
 def build_generator(config: GeneratorConfig) -> Generator:
@@ -14,4 +15,4 @@ def build_generator(config: GeneratorConfig) -> Generator:
         case Architecture.UNET:
             return UNetGenerator(config)
         case Architecture.RESNET:
-            raise NotImplementedError
+            return ResNetGenerator(config)

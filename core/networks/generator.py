@@ -19,7 +19,7 @@ class Generator(nn.Module, ABC):
     def forward(self, images: Tensor) -> Tensor:
         """Translate ``float [N, in_channels, H, W]`` in [-1, 1] to ``float [N, out_channels, H, W]`` in [-1, 1].
 
-        H and W are multiples of 2**levels.
+        H and W are multiples of 2**levels (and a residual generator's at least 8).
         """
 
     def check_size(self, size: Size) -> None:

@@ -6,9 +6,9 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from core.checkpoint import load_generator, read_info, save_generator
-from core.configuration import CheckpointInfo, DataConfig, Decoder, GeneratorConfig
+from core.configuration import Architecture, CheckpointInfo, DataConfig, Decoder, GeneratorConfig, Padding
 from core.errors import CheckpointError
-from core.networks import UNetGenerator
+from core.networks import UNetGenerator, build_generator
 
 CONFIG = GeneratorConfig(width=2, levels=3, decoder=Decoder.RESIZE, out_channels=2)
 
@@ -29,6 +29,22 @@ def test_a_checkpoint_needs_nothing_but_itself(saved: tuple[Path, UNetGenerator]
     assert torch.equal(loaded(image), generator.eval()(image))
     assert info == read_info(path)
     assert (info.generator, info.step, info.name) == (CONFIG, 7, "run")
+
+
+def test_residual_generators_are_kept_alike(tmp_path: Path) -> None:
+    config = GeneratorConfig(architecture=Architecture.RESNET, levels=2, width=2, blocks=3, padding=Padding.REFLECT)
+    generator = build_generator(config)
+    path = tmp_path / "generator.safetensors"
+    info = CheckpointInfo(generator=config, data=DataConfig(), step=7, name="run")
+    save_generator(path, generator, info)
+    loaded, again = load_generator(path)
+    image = torch.randn(1, 3, 16, 16)
+    assert again == info
+    assert torch.equal(loaded(image), generator.eval()(image))
+    fewer = info.model_copy(update={"generator": config.model_copy(update={"blocks": 2})})
+    save_generator(path, generator, fewer)
+    with pytest.raises(CheckpointError, match="not those of a generator of width 2, 2 levels"):
+        load_generator(path)
 
 
 @pytest.mark.parametrize("name", ["../victim", "", "latest", "..", "a/b", "x" * 300])

@@ -6,10 +6,18 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.complexity import generator_gflop
-from core.configuration import Decoder, DiscriminatorConfig, GeneratorConfig, Norm, Padding
+from core.configuration import (
+    Architecture,
+    Decoder,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    Norm,
+    Padding,
+    SkipActivation,
+)
 from core.errors import InvalidInputError
 from core.frames import Size
-from core.networks import PatchDiscriminator, UNetGenerator
+from core.networks import PatchDiscriminator, UNetGenerator, build_generator
 
 PAPER_ENCODER = [64, 128, 256, 512, 512, 512, 512, 512]
 PAPER_DECODER = [512, 512, 512, 512, 256, 128, 64, 3]
@@ -56,11 +64,13 @@ def test_the_papers_size_and_cost(paper_generator: UNetGenerator) -> None:
         GeneratorConfig(width=4, levels=8),
         GeneratorConfig(width=4, levels=4, decoder=Decoder.RESIZE),
         GeneratorConfig(width=3, levels=3, in_channels=1, out_channels=2),
+        GeneratorConfig(architecture=Architecture.RESNET, levels=2, width=4, blocks=3, out_channels=2),
+        GeneratorConfig(architecture=Architecture.RESNET, levels=2, width=3, blocks=1, decoder=Decoder.RESIZE),
     ],
 )
 def test_cost_from_the_configuration_is_what_pytorch_counts(config: GeneratorConfig) -> None:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        UNetGenerator(config)(torch.zeros(1, config.in_channels, 256, 512))
+        build_generator(config)(torch.zeros(1, config.in_channels, 256, 512))
     assert generator_gflop(config, Size(256, 512)) == pytest.approx(counter.get_total_flops() / 1e9)
 
 
@@ -77,11 +87,53 @@ def test_batch_norm_layers_of_one_image_stay_alive_at_the_bottleneck() -> None:
 @pytest.mark.parametrize("norm", list(Norm))
 @pytest.mark.parametrize("padding", list(Padding))
 @pytest.mark.parametrize("decoder", list(Decoder))
-def test_every_variant_keeps_the_size_and_the_range(norm: Norm, padding: Padding, decoder: Decoder) -> None:
-    config = GeneratorConfig(width=4, levels=4, norm=norm, padding=padding, decoder=decoder, out_channels=2)
+@pytest.mark.parametrize("skips", list(SkipActivation))
+def test_every_variant_keeps_the_size_and_the_range(
+    norm: Norm, padding: Padding, decoder: Decoder, skips: SkipActivation
+) -> None:
+    config = GeneratorConfig(
+        width=4, levels=4, norm=norm, padding=padding, decoder=decoder, out_channels=2, skip_activation=skips
+    )
     output = UNetGenerator(config)(torch.randn(2, 3, 32, 48))
     assert output.shape == (2, 2, 32, 48)
     assert output.abs().max() <= 1
+
+
+@pytest.mark.parametrize("channels", [(1, 1), (1, 2), (3, 3), (4, 1), (4, 4)])
+def test_one_to_four_channels_in_generator_and_discriminator(channels: tuple[int, int]) -> None:
+    inputs, outputs = channels
+    generator = UNetGenerator(GeneratorConfig(width=3, levels=3, in_channels=inputs, out_channels=outputs))
+    source = torch.randn(1, inputs, 40, 48)
+    translation = generator(source)
+    assert translation.shape == (1, outputs, 40, 48)
+    discriminator = PatchDiscriminator(DiscriminatorConfig(width=2, receptive_field=16, channels=inputs + outputs))
+    assert discriminator(source, translation).shape[:2] == (1, 1)
+
+
+def test_reflected_and_zero_padding_are_where_the_configuration_says() -> None:
+    modes = [
+        layer.padding_mode
+        for layer in UNetGenerator(GeneratorConfig(width=1, levels=4, padding=Padding.REFLECT)).encoder.modules()
+        if isinstance(layer, nn.Conv2d)
+    ]
+    assert modes == ["reflect", "reflect", "reflect", "zeros"]  # the bottleneck's has nothing to reflect
+
+
+def test_leaky_skip_connections_let_negative_features_through() -> None:
+    """With weights that only let the outermost skip connection through, the sign of its features decides."""
+    pictures = {}
+    for skips in SkipActivation:
+        config = GeneratorConfig(
+            width=1, levels=2, norm=Norm.NONE, skip_activation=skips, in_channels=1, out_channels=1
+        )
+        generator = UNetGenerator(config)
+        for parameter in generator.parameters():
+            nn.init.zeros_(parameter)
+        nn.init.constant_(generator.encoder[0][0].bias, -1.0)  # the features of the first layer, whatever goes in
+        nn.init.ones_(generator.decoder[1][0].weight)
+        pictures[skips] = generator(torch.zeros(1, 1, 8, 8))[0, 0, 4, 4].item()
+    assert pictures[SkipActivation.RELU] == 0
+    assert pictures[SkipActivation.LEAKY_RELU] == pytest.approx(float(torch.tensor(-0.2 * 4).tanh()))
 
 
 def test_initial_weights_follow_the_paper() -> None:
