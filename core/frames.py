@@ -1,7 +1,9 @@
 """The only place that knows pixel layout, colour order, range and resizing.
 
 A *frame* is ``uint8``, height x width x 3, BGR, C-contiguous: what OpenCV hands over and takes back. The *network
-layout* is ``float32``, N x 3 x height x width, RGB, in [-1, 1]: what the paper's generator works in.
+layout* is ``float32``, N x channels x height x width, in [-1, 1]: what the paper's generator works in. What the
+channels are is an ``Encoding``, whose arithmetic is in ``core.encoding``; a ``GeneratorConfig`` says which ones its
+generator takes and gives.
 
 ``to_network`` and ``to_frames`` are written with tensor methods only, so that training and the exported deploy graph
 share them and this module needs no PyTorch; ``frames_to_array`` and ``array_to_frames`` are the same in NumPy, for
@@ -18,16 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.atomic import atomic_file
+from core.encoding import HALF_RANGE as HALF_RANGE
+from core.encoding import Encoding as Encoding
+from core.encoding import decode, encode
 from core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from core.configuration import GeneratorConfig
+
 Frame = NDArray[np.uint8]
 """``uint8 [height, width, 3]`` in BGR, C-contiguous."""
-
-HALF_RANGE: Final = 127.5
-"""8-bit value 0..255 = (network value -1..1 + 1) * HALF_RANGE."""
 
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -116,14 +120,18 @@ def write_image(path: Path, frame: Frame) -> None:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files directly in ``folder``, sorted by name.
+    """The image files directly in ``folder``, sorted by name; hidden ones (macOS's ``._a.jpg``) are no images.
 
     Raises:
-        InvalidInputError: if there is no such folder or it holds no images.
+        InvalidInputError: if there is no such folder, it cannot be read, or it holds no images.
     """
-    if not folder.is_dir():
-        raise InvalidInputError(f"there is no folder {folder}")
-    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    try:
+        if not folder.is_dir():
+            raise InvalidInputError(f"there is no folder {folder}")
+        files = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise InvalidInputError(f"cannot read the folder {folder}: {error.strerror}") from error
+    images = sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
         raise InvalidInputError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return images
@@ -172,25 +180,86 @@ def contact_sheet(rows: Sequence[Sequence[Frame]], *, gap: int = 4) -> Frame:
     return sheet
 
 
-def to_network(frames: "Tensor") -> "Tensor":
-    """Frames as a tensor, ``uint8 [N, H, W, 3]`` BGR, in network layout: ``float32 [N, 3, H, W]`` RGB in [-1, 1]."""
+def input_images(frames: "Tensor", config: "GeneratorConfig") -> "Tensor":
+    """What a generator of ``config`` is given for ``frames``: ``uint8 [N, H, W, 3]`` to ``float32 [N, C, H, W]``.
+
+    Raises:
+        InvalidInputError: if the generator takes channels that frames do not have (``config.check_frames``).
+    """
+    return to_network(frames, config.input_encoding)
+
+
+def target_images(frames: "Tensor", config: "GeneratorConfig") -> "Tensor":
+    """What a generator of ``config`` should answer where ``frames`` are the targets; else as ``input_images``."""
+    return to_network(frames, config.target_encoding)
+
+
+def output_frames(images: "Tensor", frames: "Tensor", config: "GeneratorConfig") -> "Tensor":
+    """The translations of ``frames`` as frames, from the ``images`` that a generator of ``config`` gave for them.
+
+    ``images`` are ``float [N, C, H, W]`` in [-1, 1]; ``frames``, ``uint8 [N, H, W, 3]``, are the generator's inputs: a
+    colorization keeps their lightness.
+    """
+    return to_frames(images, config.target_encoding, frames)
+
+
+def to_network(frames: "Tensor", encoding: Encoding = Encoding.RGB) -> "Tensor":
+    """Frames as a tensor, ``uint8 [N, H, W, 3]`` BGR, in network layout: ``float32 [N, C, H, W]`` in [-1, 1]."""
     # TensorRT takes uint8 for inputs and outputs only: the cast comes first here, and last on the way back.
-    return frames.float().permute(0, 3, 1, 2).flip(1) / HALF_RANGE - 1
+    levels = frames.float()
+    if encoding is Encoding.RGB:
+        return levels.permute(0, 3, 1, 2).flip(1) / HALF_RANGE - 1
+    return _stacked(encode(levels, encoding))
 
 
-def to_frames(images: "Tensor") -> "Tensor":
-    """The way back: ``float [N, 3, H, W]`` RGB in [-1, 1] as ``uint8 [N, H, W, 3]`` BGR, rounded and clamped."""
-    levels = ((images.float() + 1) * HALF_RANGE).round().clamp(0, 255)
-    return levels.flip(1).permute(0, 2, 3, 1).byte()
+def to_frames(images: "Tensor", encoding: Encoding = Encoding.RGB, lightness_of: "Tensor | None" = None) -> "Tensor":
+    """The way back: ``float [N, C, H, W]`` in [-1, 1] as ``uint8 [N, H, W, 3]`` BGR, rounded and clamped.
+
+    ``CHROMA`` needs the frames whose lightness the result is to have, ``uint8 [N, H, W, 3]`` BGR.
+    """
+    if encoding is Encoding.RGB:
+        levels = (images.float() + 1).flip(1) * HALF_RANGE
+    else:
+        lightness = None if lightness_of is None else to_network(lightness_of, Encoding.LIGHTNESS)
+        levels = _stacked(decode(images.float(), encoding, lightness))
+    levels = levels.round().clamp(0, 255).permute(0, 2, 3, 1)
+    return (levels if levels.shape[3] == 3 else levels.expand(-1, -1, -1, 3)).byte()
 
 
-def frames_to_array(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+def frames_to_array(frames: NDArray[np.uint8], encoding: Encoding = Encoding.RGB) -> NDArray[np.float32]:
     """``to_network`` in NumPy."""
-    chw = frames[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
-    return np.ascontiguousarray(chw / np.float32(HALF_RANGE) - np.float32(1))
+    levels = frames.astype(np.float32)
+    if encoding is Encoding.RGB:
+        return np.ascontiguousarray(levels[..., ::-1].transpose(0, 3, 1, 2) / HALF_RANGE - 1)
+    return np.stack(encode(levels, encoding), axis=1)
 
 
-def array_to_frames(images: NDArray[np.float32]) -> NDArray[np.uint8]:
+def array_to_frames(
+    images: NDArray[np.float32], encoding: Encoding = Encoding.RGB, lightness_of: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     """``to_frames`` in NumPy."""
-    levels = np.clip(np.rint((images + np.float32(1)) * np.float32(HALF_RANGE)), 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(levels.transpose(0, 2, 3, 1)[..., ::-1])
+    if encoding is Encoding.RGB:
+        levels = (images[:, ::-1] + 1) * HALF_RANGE
+    else:
+        lightness = None if lightness_of is None else frames_to_array(lightness_of, Encoding.LIGHTNESS)
+        levels = np.stack(decode(images, encoding, lightness), axis=1)
+    frames = np.clip(np.rint(levels), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(np.broadcast_to(frames, (*frames.shape[:3], 3)))
+
+
+def as_seen(frame: Frame, encoding: Encoding) -> Frame:
+    """What an image of one channel keeps of ``frame``, as a gray frame; ``frame`` itself where colours are kept."""
+    if encoding in (Encoding.RGB, Encoding.CHROMA):  # chroma is nothing without its lightness
+        return frame
+    return np.asarray(array_to_frames(frames_to_array(frame[np.newaxis], encoding), encoding)[0])
+
+
+def _stacked(planes: "Sequence[Tensor]") -> "Tensor":
+    """``[N, H, W]`` tensors as the channels of one: what ``torch.stack`` does, with tensor methods only."""
+    if len(planes) == 1:
+        return planes[0][:, None]
+    units = planes[0].new_ones(len(planes)).diag()[:, :, None, None]
+    stacked = planes[0][:, None] * units[0]
+    for i in range(1, len(planes)):
+        stacked = stacked + planes[i][:, None] * units[i]
+    return stacked

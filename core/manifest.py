@@ -159,8 +159,7 @@ class Manifest(Settings):
         names = [file.name for artifact in self.artifacts for file in artifact.files]
         if len(names) != len(set(names)):
             raise ValueError("two artifacts name the same file")
-        if (self.generator.in_channels, self.generator.out_channels) != (3, 3):
-            raise ValueError("the generator does not translate frames of three channels to such frames")
+        self.generator.check_frames()
         step = 2**self.generator.levels
         if any(artifact.height % step or artifact.width % step for artifact in self.artifacts):
             raise ValueError(f"an artifact's size is no multiple of {step}, which its generator needs")

@@ -26,9 +26,10 @@ class EagerEngine(Engine):
         self.device = "cpu"
 
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        config = self._generator.config
         with torch.inference_mode():
-            images = self._generator(torch.from_numpy(frames_to_array(frames)))
-        return array_to_frames(images.numpy())
+            images = self._generator(torch.from_numpy(frames_to_array(frames, config.input_encoding)))
+        return array_to_frames(images.numpy(), config.target_encoding, frames)
 
 
 def untrained_engine(config: GeneratorConfig, size: Size, *, batch: int, threads: int) -> EagerEngine:

@@ -5,7 +5,7 @@ import copy
 from torch import Tensor, nn
 
 from core.configuration import Norm
-from core.frames import to_frames, to_network
+from core.frames import input_images, output_frames
 from core.manifest import Normalization
 from core.networks import Generator
 from core.precision import Precision
@@ -14,8 +14,8 @@ from core.precision import Precision
 class DeployGraph(nn.Module):
     """``uint8 [N, H, W, 3]`` BGR frames to ``uint8 [N, H, W, 3]`` BGR frames.
 
-    Colour order, layout, scaling to [-1, 1], the generator in ``precision`` (fp32 or fp16), and the way back (scaled
-    in fp32, rounded, clamped) are all inside.
+    Colour order, layout, scaling to [-1, 1] (or conversion to the channels that the generator takes), the generator in
+    ``precision`` (fp32 or fp16), and the way back (in fp32, rounded, clamped) are all inside.
     """
 
     def __init__(self, generator: Generator, normalization: Normalization, precision: Precision) -> None:
@@ -29,11 +29,11 @@ class DeployGraph(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Translate frames."""
-        images = to_network(frames)
+        images = input_images(frames, self.generator.config)
         if self.half_precision:
             images = images.half()
         translated: Tensor = self.generator(images)
-        return to_frames(translated)
+        return output_frames(translated, frames, self.generator.config)
 
 
 def deployable(generator: Generator, normalization: Normalization) -> Generator:

@@ -113,8 +113,10 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
         info = info.model_copy(update={"data": moved})
     size = request.size or Size(info.data.height, info.data.width)
     info = info.model_copy(update={"data": info.data.model_copy(update={"height": size.height, "width": size.width})})
-    if (info.generator.in_channels, info.generator.out_channels) != (3, 3):
-        raise InvalidInputError(f"{request.checkpoint} does not translate frames of three channels to such frames")
+    try:
+        info.generator.check_frames()
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{request.checkpoint} cannot be exported: {error}") from error
     generator.check_size(size)
     held_out = spread(open_pairs(info.data, Split.VAL), size, HELD_OUT_FRAMES)
     needs_ranges = any(row.precision is Precision.INT8 for row in request.planned)

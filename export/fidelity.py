@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from core.frames import Frame, to_frames, to_network
+from core.frames import Frame, input_images, output_frames
 from core.manifest import Fidelity
 from core.metrics import Comparison
 from core.networks import Generator
@@ -52,8 +52,13 @@ def reference_translations(generator: Generator, frames: Sequence[Frame], *, bat
         batch: batch size it was trained with.
     """
     set_inference_mode(generator, batch=batch)
+    references = []
     with torch.inference_mode():
-        return [to_frames(generator(to_network(torch.from_numpy(frame[np.newaxis])))).numpy()[0] for frame in frames]
+        for frame in frames:
+            tensor = torch.from_numpy(frame[np.newaxis])
+            images = generator(input_images(tensor, generator.config))
+            references.append(output_frames(images, tensor, generator.config).numpy()[0])
+    return references
 
 
 def compare(engine: Engine, frames: Sequence[Frame], references: Sequence[Frame]) -> Fidelity:

@@ -15,6 +15,7 @@ from core.errors import InvalidInputError, SinkError
 
 if TYPE_CHECKING:
     from core.conditions import Condition
+    from core.encoding import Encoding
     from core.frames import Frame, Size
     from core.manifest import Artifact
     from runtime.bundle import Bundle
@@ -77,7 +78,7 @@ def run(
         show=show,
         threads=threads,
         convert=_converter(artifact.size, seen, half),
-        compose=_composer() if side_by_side else None,
+        compose=_composer(opened.manifest.generator.input_encoding) if side_by_side else None,
         started_ns=started_ns,
         say=partial(print, file=sys.stderr if json else sys.stdout, flush=True),
     )
@@ -105,13 +106,17 @@ def _stream(
     """Open source, sinks and engine, run the stream, and close them; what it did, and on what, for the summary."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from core.conditions import Condition
+    from core.configuration import Task
     from runtime.pipeline import run_pipeline
-    from runtime.sources import DEMO
+    from runtime.sources import DEMO, open_source
 
     with ExitStack() as stack:
         opener = stack.enter_context(ThreadPoolExecutor(1))  # a camera takes its time; the engine loads meanwhile
         loading = opener.submit(bundle.open, artifact, threads=threads)
-        source = stack.enter_context(_open_source(named or DEMO, artifact.size, condition, show=show))
+        # A generator whose input is made of photographs is shown some; label maps would tell it nothing.
+        photos = condition is not Condition.IDENTITY or bundle.manifest.generator.task is Task.COLORIZE
+        source = stack.enter_context(open_source(named or DEMO, size=artifact.size, live_demo=show, demo_photos=photos))
         sinks = _open_sinks(source, named or DEMO, output, frames, show=show)
         engine = stack.enter_context(loading.result())
         if named is None:
@@ -148,14 +153,6 @@ def _choose(kind: "type[ChoiceT]", text: str | None) -> "ChoiceT | None":
     if text.lower() not in list(kind):
         raise InvalidInputError(f"unknown {kind.__name__.lower()} {text!r}: choose from {', '.join(kind)}")
     return kind(text.lower())
-
-
-def _open_source(named: str, size: "Size", condition: "Condition", *, show: bool) -> "VideoSource":
-    from core.conditions import Condition
-    from runtime.sources import open_source
-
-    # A generator whose condition is made of photographs is shown some; label maps would tell it nothing.
-    return open_source(named, size=size, live_demo=show, demo_photos=condition is not Condition.IDENTITY)
 
 
 def _open_sinks(
@@ -207,10 +204,11 @@ def _converter(size: "Size", condition: "Condition", half: str | None) -> "Calla
     return convert
 
 
-def _composer() -> "Callable[[Frame, Frame], Frame]":
-    from core.frames import side_by_side
+def _composer(encoding: "Encoding") -> "Callable[[Frame, Frame], Frame]":
+    """Puts what a generator of this input sees of a frame left of what it makes of it."""
+    from core.frames import as_seen, side_by_side
 
-    return side_by_side
+    return lambda frame, made: side_by_side(as_seen(frame, encoding), made)
 
 
 def _facts(

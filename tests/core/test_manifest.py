@@ -87,6 +87,20 @@ def test_what_is_written_is_read_back(bundle: Path) -> None:
     assert manifest.artifacts[0].total_bytes == 7
 
 
+@pytest.mark.parametrize(("task", "channels"), [("colorize", (1, 2)), ("translate", (1, 3)), ("translate", (3, 1))])
+def test_generators_of_other_channels_are_read_back(bundle: Path, task: str, channels: tuple[int, int]) -> None:
+    edit(bundle, lambda c: c["generator"].update(task=task, in_channels=channels[0], out_channels=channels[1]))
+    generator = read_manifest(bundle).generator
+    assert (generator.task, generator.in_channels, generator.out_channels) == (task, *channels)
+
+
+def test_bundles_made_before_there_were_tasks_are_read(bundle: Path) -> None:
+    """The keys of 0.1.0's first bundles."""
+    known = {"width", "levels", "in_channels", "out_channels", "norm", "padding", "decoder", "dropout"}
+    edit(bundle, lambda c: c.update(generator={key: c["generator"][key] for key in known}))
+    assert read_manifest(bundle).generator == GeneratorConfig()
+
+
 def test_files_that_differ_or_lack_are_refused(bundle: Path) -> None:
     artifact = read_manifest(bundle).artifacts[0]
     model = bundle / artifact.name
@@ -114,7 +128,9 @@ def test_paths_that_leave_the_folder_are_refused(bundle: Path, name: str) -> Non
         (lambda content: content["artifacts"].clear(), "artifacts"),
         (lambda content: content["artifacts"][0].update(target="coreml"), "coreml"),
         (lambda content: content.update(surprise=1), "surprise"),
-        (lambda content: content["generator"].update(in_channels=1), "three channels"),
+        (lambda content: content["generator"].update(in_channels=2), "in_channels = 2, but a frame has 3"),
+        (lambda content: content["generator"].update(out_channels=4), "out_channels = 4, but a frame has 3"),
+        (lambda content: content["generator"].update(task="colorize"), "in_channels = 1 and out_channels = 2"),
         (lambda content: content["artifacts"][0].update(width=250), "no multiple of 256"),
         (lambda content: content.update(schema_version=True), "schema version True"),
         (lambda content: content["artifacts"][0].update(precision="int8"), "generator.int8.onnx, and no others"),
