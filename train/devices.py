@@ -5,8 +5,9 @@ from typing import Literal
 import cv2
 import torch
 
-from core.errors import UnavailableError
-from train.settings import TrainingConfig
+from core.errors import InvalidInputError, UnavailableError
+from train.settings import Precision, TrainingConfig
+from train.world import World
 
 
 def choose_device(asked: Literal["auto", "cpu", "cuda"]) -> tuple[Literal["cpu", "cuda"], str]:
@@ -26,22 +27,74 @@ def choose_device(asked: Literal["auto", "cpu", "cuda"]) -> tuple[Literal["cpu",
     return "cpu", "no CUDA device found"
 
 
-def prepare(config: TrainingConfig) -> None:
+def local_device(kind: Literal["cpu", "cuda"], world: World) -> torch.device:
+    """The device of this process: of several GPUs in one machine, each process has its own."""
+    return torch.device("cuda", world.local_rank) if kind == "cuda" else torch.device("cpu")
+
+
+def check_device(config: TrainingConfig, world: World) -> None:
+    """Refuse what the chosen device cannot do.
+
+    Raises:
+        InvalidInputError: for an option that needs a GPU, on a CPU; for options that exclude each other.
+        UnavailableError: for bf16 on a GPU without it, or more processes than GPUs.
+    """
+    if config.device == "cpu":
+        gpu_only = {
+            "--precision " + config.precision: config.precision not in ("auto", "fp32", "bf16"),
+            "--cuda-graph": config.cuda_graph,
+            "--shard": config.shard,
+        }
+        for option, given in gpu_only.items():
+            if given:
+                raise InvalidInputError(f"{option} needs a GPU, and this run trains on the CPU: leave it out")
+        return
+    if world.local_rank >= torch.cuda.device_count():
+        raise UnavailableError(
+            f"process {world.local_rank + 1} of this machine has no GPU of its own, there are "
+            f"{torch.cuda.device_count()}: start no more processes than GPUs"
+        )
+    if config.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UnavailableError(f"{torch.cuda.get_device_name()} has no bf16: train with --precision fp16")
+    if config.cuda_graph and autocast_dtype(config.precision, torch.device("cuda")) is torch.float16:
+        raise InvalidInputError(
+            "--cuda-graph and fp16 exclude each other, because loss scaling has to look at the gradients: "
+            "use --precision bf16 or fp32, or leave out --cuda-graph"
+        )
+    if config.cuda_graph and world.size > 1:
+        raise InvalidInputError("--cuda-graph works with one process only: leave it out")
+
+
+def prepare(config: TrainingConfig, world: World) -> None:
     """Global settings of PyTorch and OpenCV for a run; called by the command, never on import."""
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(1)  # frames are small, and the cores belong to the networks
     torch.manual_seed(config.seed)
     if config.device == "cuda":
+        torch.cuda.set_device(world.local_rank)
         torch.backends.cudnn.benchmark = True
-        # Training runs in 16 bits; what remains in 32 is evaluation, whose figures should not depend on the GPU.
-        torch.backends.cudnn.allow_tf32 = False
+        # Where training runs in 16 bits, what remains in 32 is evaluation, whose figures should not depend on the GPU.
+        torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
 
 
-def mixed_precision(device: torch.device) -> torch.dtype | None:
-    """The 16-bit type to compute in; None on a CPU, where it would be slower.
+def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
+    """The 16-bit type to compute in; None for 32 bits, and on a CPU unless bf16 was asked for.
 
     float16 needs a gradient scaler, bfloat16 does not.
     """
-    if device.type != "cuda":
+    if precision == "bf16":
+        return torch.bfloat16
+    if device.type != "cuda" or precision in ("fp32", "tf32"):
         return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if precision == "auto" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float16
+
+
+def peak_memory_gib(device: torch.device) -> float:
+    """The most memory that this process has taken so far, in GiB: the GPU's, or on a CPU the process's own."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

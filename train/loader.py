@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
@@ -10,10 +10,10 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InvalidInputError
 from core.frames import Size
 from core.pairs import Pair, PairSource
-from train.augmentation import augment, generator_for
+from train.augmentation import cut_out
+from train.order import DataOrder, Draw
 
 CACHE_BYTES: Final = 2**30
 """Memory that decoded frames may take: the 400 facades of the paper at 286 x 286 take a fifth of it."""
@@ -50,50 +50,18 @@ class CachedPairs:
         return pair
 
 
-def check_pairs(read: Callable[[int], object], count: int, *, threads: int) -> None:
-    """Read all of ``count`` pairs once, so that a broken one is found now and not an hour into training.
-
-    Raises:
-        InvalidInputError: what the first unreadable pair says of itself, and how many others there are.
-    """
-
-    def problem(index: int) -> InvalidInputError | None:
-        try:
-            read(index)
-        except InvalidInputError as error:
-            return error
-        return None
-
-    with ThreadPoolExecutor(threads, "check") as pool:
-        problems = [error for error in pool.map(problem, range(count)) if error is not None]
-    if problems:
-        others = f" (and {len(problems) - 1} more such images)" if len(problems) > 1 else ""
-        raise InvalidInputError(f"{problems[0]}{others}") from problems[0]
-
-
 class BatchStream:
-    """The batches of a run, in an order and with an augmentation that only ``seed`` decides.
+    """The batches of a run in ``order``, from ``first_step`` up to ``steps``.
 
-    Every pass goes through all pairs in a new order; a batch may lie across two passes. Batches are made by ``threads``
-    background threads, ``BATCHES_AHEAD`` of them at most; an exception there is raised by ``next`` here.
+    Batches are made by ``threads`` background threads, ``BATCHES_AHEAD`` of them at most; an exception there is raised
+    by ``next`` here.
     """
 
     def __init__(
-        self,
-        pairs: CachedPairs,
-        *,
-        size: Size,
-        batch: int,
-        steps: int,
-        seed: int,
-        first_step: int = 0,
-        threads: int = 1,
+        self, pairs: CachedPairs, order: DataOrder, *, steps: int, first_step: int = 0, threads: int = 1
     ) -> None:
         self._pairs = pairs
-        self._size = size
-        self._batch = batch
-        self._seed = seed
-        self._epoch, self._order = -1, np.empty(0, np.intp)
+        self._order = order
         self._to_come = iter(range(first_step, steps))
         self._pool = ThreadPoolExecutor(threads, "batches")
         self._ahead: deque[Future[Batch]] = deque()
@@ -128,21 +96,9 @@ class BatchStream:
 
     def _request(self) -> None:
         step = next(self._to_come, None)
-        if step is None:
-            return
-        drawn = [self._place(step * self._batch + i) for i in range(self._batch)]
-        self._ahead.append(self._pool.submit(self._make, drawn))
+        if step is not None:
+            self._ahead.append(self._pool.submit(self._make, self._order.draw(step)))
 
-    def _place(self, position: int) -> tuple[int, int]:
-        """Pass and pair number of the ``position``-th pair of the run."""
-        epoch, place = divmod(position, len(self._pairs))
-        if epoch != self._epoch:  # positions only ever rise
-            self._epoch, self._order = epoch, np.random.default_rng((self._seed, epoch)).permutation(len(self._pairs))
-        return epoch, int(self._order[place])
-
-    def _make(self, drawn: list[tuple[int, int]]) -> Batch:
-        pairs = [
-            augment(self._pairs.read(index), self._size, generator_for(self._seed, epoch, index))
-            for epoch, index in drawn
-        ]
+    def _make(self, draws: list[Draw]) -> Batch:
+        pairs = [cut_out(self._pairs.read(draw.number), self._order.size, draw.cut) for draw in draws]
         return Batch(np.stack([pair.input for pair in pairs]), np.stack([pair.target for pair in pairs]))

@@ -1,119 +1,208 @@
 """The training step: generator and discriminator in turn (Isola et al. 2017, section 3.3)."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.frames import to_network
-from core.networks import PatchDiscriminator, build_generator
-from core.objective import adversarial_loss, discriminator_loss, reconstruction_loss
-from train.devices import mixed_precision
-from train.loader import Batch
+from core.frames import input_images, target_images
+from core.networks import Generator, PatchDiscriminator, build_generator
+from core.objective import adversarial_loss, deception_loss, mean_score, reconstruction_loss
+from train.averaging import WeightAverage
+from train.devices import autocast_dtype, local_device
+from train.feeding import DeviceBatch
+from train.graphed_step import GraphedStep
+from train.parallel import replicated, synchronize_batch_norm
 from train.settings import TrainingConfig
+from train.stabilization import Stabilization
+from train.world import World
 
-LOSSES: Final = ("discriminator_real", "discriminator_fake", "generator_gan", "generator_l1")
-"""What a step reports, in this order: the discriminator's two before they are halved, L1 before it is weighted."""
+MEASURES: Final = (
+    "discriminator_real",
+    "discriminator_fake",
+    "generator_gan",
+    "generator_distance",
+    "score_real",
+    "score_fake",
+)
+"""What a step reports, in this order: the discriminator's two losses before they are halved, the generator's before
+the distance is weighted, and the discriminator's mean scores (``core.objective.mean_score``)."""
 
-BETAS: Final = (0.5, 0.999)
+BETA2: Final = 0.999
 
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
-
-
-def rate_factor(step: int, steps: int) -> float:
-    """What the learning rate is multiplied by in step ``step`` (from 0): 1 in the first half, then linearly to 0."""
-    half = steps / 2
-    return min(1.0, (steps - step) / half)
+Step = Callable[[Tensor, Tensor], Tensor]
 
 
 class Trainer:
     """Both networks, their optimizers, and the step that improves them.
 
-    Its state is the networks', the optimizers', the scaler's and ``steps_done``: everything else follows from these
-    and the configuration.
+    What it goes on from is ``state()``; everything else follows from that and the configuration.
     """
 
-    def __init__(self, config: TrainingConfig) -> None:
+    def __init__(self, config: TrainingConfig, *, world: World | None = None, initial: Generator | None = None) -> None:
         self.config = config
-        self.device = torch.device(config.device)
+        self.world = world or World()
+        self.device = local_device(config.device, self.world)
         # On the CPU, NCHW with oneDNN's own blocked layouts; on tensor cores, channels last.
         self._layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
-        self.generator = self._placed(build_generator(config.generator_config())).train()
-        self.discriminator = self._placed(PatchDiscriminator(config.discriminator_config())).train()
-        # Fused: one pass over the weights. On two CPU cores the update takes a fifth of the time of the default.
-        self._generator_optimizer = torch.optim.Adam(self.generator.parameters(), config.lr, betas=BETAS, fused=True)
-        self._discriminator_optimizer = torch.optim.Adam(
-            self.discriminator.parameters(), config.lr, betas=BETAS, fused=True
-        )
-        self._precision = mixed_precision(self.device)
+        generator = build_generator(config.generator_config())
+        discriminator = PatchDiscriminator(config.discriminator_config())
+        if initial is not None:
+            generator.load_state_dict(initial.state_dict())
+        self.generator = self._placed(generator)
+        self.discriminator = self._placed(discriminator)
+        self.average = WeightAverage(self.generator, config.ema) if config.ema else None
+        self._optimizers = [self._adam(network) for network in (self.generator, self.discriminator)]
+        self._precision = autocast_dtype(config.precision, self.device)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._precision is torch.float16)
+        self._stabilization = Stabilization(
+            smooth=config.smooth_labels,
+            switch=config.switch_labels,
+            noise=config.instance_noise,
+            device=self.device,
+        )
+        # The generator's own step goes through the discriminator without training it, and so without its replicas.
+        self._generate: Callable[..., Tensor] = self._fast(replicated(self.generator, self.world))
+        self._judge: Callable[..., Tensor] = self._fast(replicated(self.discriminator, self.world))
+        self._judge_for_generator: Callable[..., Tensor] = self._fast(self.discriminator)
+        self._run: Step = self._graphed() if config.cuda_graph else self._improve
         self.steps_done = 0
+        if self.world.rank:  # the same weights everywhere, but dropout and noise of each process's own
+            torch.manual_seed(config.seed + 1_000_003 * self.world.rank)
 
     @property
     def rate(self) -> float:
         """Learning rate of the step that comes next."""
-        return self.config.lr * rate_factor(self.steps_done, self.config.steps)
+        return self.config.lr * self.config.schedule.factor(self.steps_done, self.config.steps)
 
-    def step(self, batch: Batch) -> Tensor:
+    @property
+    def amounts(self) -> dict[str, float]:
+        """Strengths, in the step that comes next, of the stabilizing measures that decay."""
+        return self._stabilization.amounts(self.steps_done, self.config.steps)
+
+    @property
+    def deployed(self) -> Generator:
+        """The generator that samples, figures and exports are made with: the average if there is one."""
+        return self.generator if self.average is None else self.average.generator
+
+    def step(self, batch: DeviceBatch) -> Tensor:
         """Improve the discriminator, then the generator, on one batch.
 
-        Returns ``float [4]`` on the device, in the order of LOSSES: reading it waits for the step to end.
+        Returns ``float [6]`` on the device, in the order of MEASURES: reading it waits for the step to end.
         """
-        source, target = self._images(batch.input), self._images(batch.target)
-        for group in chain(self._generator_optimizer.param_groups, self._discriminator_optimizer.param_groups):
-            group["lr"] = self.rate
-        with self._autocast():
-            translation = self.generator(source)
-        real, fake = self._improve_discriminator(source, target, translation.detach())
-        adversarial, distance = self._improve_generator(source, target, translation)
-        self._scaler.update()
+        for group in chain(*(optimizer.param_groups for optimizer in self._optimizers)):
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(self.rate)
+            else:
+                group["lr"] = self.rate
+        self._stabilization.begin_step(self.steps_done, self.config.steps)
+        measures = self._run(batch.input, batch.target)
+        if self.average is not None:
+            self.average.update(self.generator, self.steps_done)
         self.steps_done += 1
-        return torch.stack([real, fake, adversarial, distance]).detach()
+        return measures
 
-    def _improve_discriminator(self, source: Tensor, target: Tensor, translation: Tensor) -> tuple[Tensor, Tensor]:
+    def state(self) -> dict[str, Any]:
+        """Everything a run goes on from: weights, optimizers, scaler, average, random numbers and the step."""
+        return {
+            "step": self.steps_done,
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "average": None if self.average is None else self.average.generator.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+            "scaler": self._scaler.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state()`` gave, on this or on another device.
+
+        Raises:
+            KeyError, ValueError, RuntimeError: if it is not the state of such a trainer.
+        """
+        self.generator.load_state_dict(state["generator"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        if self.average is not None:
+            self.average.generator.load_state_dict(state["average"])
+        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+            rates = [group["lr"] for group in optimizer.param_groups]
+            optimizer.load_state_dict(saved)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):  # a graph reads the rate's own tensor
+                group.update(lr=rate, fused=True, capturable=self.config.cuda_graph)
+        self._scaler.load_state_dict(state["scaler"])
+        self.steps_done = int(state["step"])
+
+    def _improve(self, input_frames: Tensor, target_frames: Tensor) -> Tensor:
+        """The step itself, from frames on the device to its MEASURES; nothing in it waits for the device."""
+        config = self.generator.config
+        source = input_images(input_frames, config).contiguous(memory_format=self._layout)
+        target = target_images(target_frames, config).contiguous(memory_format=self._layout)
+        with self._autocast():
+            translation = self._generate(source)
+        of_discriminator = self._improve_discriminator(source, target, translation.detach())
+        of_generator = self._improve_generator(source, target, translation)
+        self._scaler.update()
+        losses, scores = of_discriminator[:2], of_discriminator[2:]
+        return torch.stack([*losses, *of_generator, *scores]).detach()
+
+    def _improve_discriminator(self, source: Tensor, target: Tensor, translation: Tensor) -> tuple[Tensor, ...]:
         # Each network call has an autocast block of its own: within one, the 16-bit copies of the weights are kept,
         # and the discriminator's would be stale after its update.
+        noisy = self._stabilization.add_noise
         with self._autocast():
-            real_scores = self.discriminator(source, target)
-            fake_scores = self.discriminator(source, translation)
-        loss = discriminator_loss(self.config.gan, real_scores.float(), fake_scores.float())
-        self._update(self._discriminator_optimizer, loss)
+            real_scores = self._judge(noisy(source), noisy(target)).float()
+            fake_scores = self._judge(noisy(source), noisy(translation)).float()
+        gan = self.config.gan
+        real_answer, fake_answer = self._stabilization.answers(real_scores)
+        real = adversarial_loss(gan, real_scores, real_answer)
+        fake = adversarial_loss(gan, fake_scores, fake_answer)
+        # Halved, so that it learns more slowly than the generator (section 3.3).
+        self._update(1, (real + fake) / 2)
         with torch.no_grad():
-            real = adversarial_loss(self.config.gan, real_scores.float(), real=True)
-            return real, 2 * loss - real
+            return real, fake, mean_score(gan, real_scores), mean_score(gan, fake_scores)
 
     def _improve_generator(self, source: Tensor, target: Tensor, translation: Tensor) -> tuple[Tensor, Tensor]:
+        noisy = self._stabilization.add_noise
         self.discriminator.requires_grad_(False)  # gradients pass through it, and none are collected for it
         try:
             with self._autocast():
-                scores = self.discriminator(source, translation)
-            adversarial = adversarial_loss(self.config.gan, scores.float(), real=True)
-            distance = reconstruction_loss(translation.float(), target)
-            self._update(self._generator_optimizer, adversarial + self.config.l1 * distance)
+                scores = self._judge_for_generator(noisy(source), noisy(translation))
+            adversarial = deception_loss(self.config.gan, scores.float())
+            distance = reconstruction_loss(self.config.distance, translation.float(), target)
+            self._update(0, adversarial + self.config.l1 * distance)
         finally:
             self.discriminator.requires_grad_(True)
         return adversarial, distance
 
-    def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    def _update(self, which: int, loss: Tensor) -> None:
+        optimizer = self._optimizers[which]
         optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._scaler.step(optimizer)
 
     def _placed(self, network: NetworkT) -> NetworkT:
-        return network.to(self.device).to(memory_format=self._layout)
+        if self.world.size > 1:
+            synchronize_batch_norm(network)
+        return network.to(self.device).to(memory_format=self._layout).train()
+
+    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+        # Fused: one pass over the weights. On two CPU cores the update takes a fifth of the time of the default.
+        rate = torch.tensor(self.config.lr, device=self.device) if self.config.cuda_graph else self.config.lr
+        betas = (self.config.beta1, BETA2)
+        return torch.optim.Adam(network.parameters(), rate, betas=betas, fused=True, capturable=self.config.cuda_graph)
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self._precision is None:
             return nullcontext()
-        return torch.autocast(self.device.type, dtype=self._precision)
+        # Within a graph the 16-bit copies must be made anew each time, from weights that have changed since.
+        return torch.autocast(self.device.type, dtype=self._precision, cache_enabled=not self.config.cuda_graph)
 
-    def _images(self, frames: NDArray[np.uint8]) -> Tensor:
-        tensor = torch.from_numpy(frames)
-        if self.device.type == "cuda":
-            tensor = tensor.pin_memory().to(self.device, non_blocking=True)
-        return to_network(tensor).contiguous(memory_format=self._layout)
+    def _fast(self, network: nn.Module) -> Callable[..., Tensor]:
+        return torch.compile(network) if self.config.compile else network
+
+    def _graphed(self) -> Step:
+        return GraphedStep(self._improve)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self, TextIO
@@ -14,16 +14,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from core.errors import MissingDependencyError
 from core.frames import Frame, contact_sheet
 from core.pairs import Pair
-from train.trainer import LOSSES
 
 SAMPLED_PAIRS: Final = 4
 PLAIN_LINES: Final = 10
 
 
 class Watcher:
-    """Shows and records a run of ``steps`` steps of ``batch`` pairs; TensorBoard's files go to ``folder``."""
+    """Shows and records a run of ``steps`` steps of ``batch`` pairs; TensorBoard's files go to ``folder``.
 
-    def __init__(self, folder: Path, *, steps: int, batch: int, stream: TextIO = sys.stdout) -> None:
+    A resumed run goes on after ``first_step``: what an earlier process recorded beyond it is taken back.
+    """
+
+    def __init__(
+        self, folder: Path, *, steps: int, batch: int, first_step: int = 0, stream: TextIO = sys.stdout
+    ) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
@@ -33,16 +37,16 @@ class Watcher:
         self._stream = stream
         self._console = Console(file=stream)
         self._opened = ExitStack()
-        self._board = SummaryWriter(str(folder / "tensorboard"))
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1 if first_step else None)
         self._progress: Progress | None = None
         if self._console.is_terminal:
             columns = (BarColumn(None), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
             times = (TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
             self._progress = Progress(*columns, *times, console=self._console)
-            self._task = self._progress.add_task("training", total=steps, text="")
+            self._task = self._progress.add_task("training", total=steps, completed=first_step, text="")
         self._started = self._last = time.perf_counter()
-        self._last_step = 0
-        self._lines = 0
+        self._first_step = self._last_step = first_step
+        self._lines = first_step * PLAIN_LINES // steps
 
     def __enter__(self) -> Self:
         if self._progress is not None:
@@ -59,24 +63,35 @@ class Watcher:
         if self._progress is not None:
             self._progress.update(self._task, completed=done)
 
-    def report(self, done: int, losses: Sequence[float], rate: float) -> None:
-        """Show and record mean ``losses`` (in the order of LOSSES) up to step ``done``, and its learning ``rate``."""
+    def report(self, done: int, measures: Mapping[str, float], rate: float) -> float:
+        """Show and record mean ``measures`` (``trainer.MEASURES``) up to step ``done``, and its learning ``rate``.
+
+        Returns images a second since the last report.
+        """
         now = time.perf_counter()
         speed = (done - self._last_step) / (now - self._last)
         self._last, self._last_step = now, done
-        for name, value in zip(LOSSES, losses, strict=True):
-            self._scalar(f"loss/{name}", value, done)
-        self._scalar("learning_rate", rate, done)
-        self._scalar("images_per_second", speed * self._batch, done)
-        real, fake, adversarial, distance = losses
-        text = f"D {real:.2f}+{fake:.2f}  G {adversarial:.2f}  L1 {distance:.3f}  {speed:.2f} steps/s"
+        for name, value in measures.items():
+            group = "score" if name.startswith("score_") else "loss"
+            self.scalars(done, {f"{group}/{name.removeprefix('score_')}": value})
+        self.scalars(done, {"learning_rate": rate, "images_per_second": speed * self._batch})
+        text = (
+            f"D {measures['discriminator_real']:.2f}+{measures['discriminator_fake']:.2f}  "
+            f"G {measures['generator_gan']:.2f}  distance {measures['generator_distance']:.3f}  {speed:.2f} steps/s"
+        )
         if self._progress is not None:
             self._progress.update(self._task, text=text)
         elif done * PLAIN_LINES // self._steps > self._lines:
             self._lines = done * PLAIN_LINES // self._steps
             elapsed = now - self._started
-            left = elapsed / done * (self._steps - done)
+            left = elapsed / (done - self._first_step) * (self._steps - done)
             self.say(f"step {done}/{self._steps}  {text}  elapsed {_clock(elapsed)}  left {_clock(left)}")
+        return speed * self._batch
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Record ``values`` of step ``step`` under their names."""
+        for tag, value in values.items():
+            self._board.add_scalar(tag, value, step)
 
     def sample(self, done: int, sheet: Frame) -> None:
         """Record the sample ``sheet`` of step ``done``."""
@@ -88,9 +103,6 @@ class Watcher:
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             print(line, file=self._stream, flush=True)
-
-    def _scalar(self, tag: str, value: float, step: int) -> None:
-        self._board.add_scalar(tag, value, step)
 
 
 def sample_sheet(pairs: Sequence[Pair], translations: Sequence[Frame]) -> Frame:

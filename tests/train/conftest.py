@@ -44,7 +44,10 @@ def make_job() -> Callable[..., Job]:
 
     def make(data: Path | None, out: Path | None, **values: object) -> Job:
         small = {"data": data, "size": "32", "width": 4, "steps": 4, "threads": 1, "device": "cpu", "sample_every": 2}
-        return prepare_job(small | values, out=out, name=None)
+        skip_broken = bool(values.pop("skip_broken", False))
+        given = small | values
+        given["data"] = None if given["data"] is None else str(given["data"])
+        return prepare_job(given, out=out, name=None, skip_broken=skip_broken, say=lambda _line: None)
 
     return make
 

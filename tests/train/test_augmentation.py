@@ -4,9 +4,14 @@ import numpy as np
 
 from core.frames import Size
 from core.pairs import Pair
-from train.augmentation import augment, generator_for, jitter_size
+from train.augmentation import Cut, cut_out, draw_cut, generator_for, jitter_size
 
 SIZE = Size(32, 48)
+
+
+def augment(pair: Pair, size: Size, random: np.random.Generator) -> Pair:
+    large = Size(*pair.input.shape[:2])
+    return cut_out(pair, size, draw_cut(large, size, random))
 
 
 def coordinates(size: Size) -> Pair:
@@ -56,3 +61,9 @@ def test_the_numbers_decide_and_nothing_else() -> None:
     assert np.array_equal(first.input, again.input)
     others = [augment(pair, SIZE, generator_for(3, epoch, 7)).input for epoch in range(2, 8)]
     assert any(not np.array_equal(first.input, other) for other in others)
+
+
+def test_jitter_and_mirroring_can_be_left_out() -> None:
+    assert jitter_size(SIZE, 1.0) == SIZE
+    cuts = {draw_cut(SIZE, SIZE, generator_for(0, 0, index), mirror=False) for index in range(20)}
+    assert cuts == {Cut(0, 0, False)}

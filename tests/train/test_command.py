@@ -13,8 +13,8 @@ import torch
 
 from core.configuration import STRIDED_LAYERS, GanObjective
 from core.frames import parse_size, write_image
-from train.command import train
-from train.settings import TrainingOptions, absolute_source
+from train.command import NEVER_CONFIGURED, OF_A_FOLDER, OF_EVALUATION, train
+from train.settings import TrainingOptions
 
 
 def p2p_train(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -36,7 +36,7 @@ def assert_refused(*arguments: object, cwd: Path, because: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "because"),
     [
-        (["--data", "missing"], "missing: give --data a folder"),
+        (["--data", "missing"], "there is no file, folder or data set 'missing'"),
         (["--data", "empty"], "holds no images"),
         (["--size", "100"], "size 100x100 is not a multiple of 16"),
         (["--size", "96", "--levels", "6"], "is not a multiple of 64"),
@@ -51,6 +51,24 @@ def assert_refused(*arguments: object, cwd: Path, because: str) -> None:
         (["--out", "full"], "full exists and is not an empty folder"),
         (["--name", "../up"], "cannot name a folder below runs"),
         (["--stpes", "5"], "No such option"),
+        (["--gan", "hinge", "--smooth-labels"], "--smooth-labels and --gan hinge exclude each other"),
+        (["--switch-labels", "0.6"], "switch_labels = 0.6: input should be less than or equal to 0.5"),
+        (["--architecture", "resnet", "--levels", "5"], "--levels 5 cannot be had of a ResNet"),
+        (["--task", "colorize", "--in-channels", "1"], "--task colorize decides the channels"),
+        (["--out-channels", "2"], "out_channels = 2: give 1 or 3, or --task colorize"),
+        (["--device", "cpu", "--precision", "fp16"], "--precision fp16 needs a GPU"),
+        (["--device", "cpu", "--cuda-graph"], "--cuda-graph needs a GPU"),
+        (["--resume", "nothing"], "there is no run nothing"),
+        (["--resume", "full"], "full is not a run (it has no config.json)"),
+        (["--resume", "full", "--width", "8"], "--width has no meaning with --resume"),
+        (["--resume", "full", "--evaluate", "full"], "--resume and --evaluate exclude each other"),
+        (["--split", "test"], "--split has a meaning with --evaluate only"),
+        (["--evaluate", "nothing"], "there is no run nothing"),
+        (["--evaluate", "full"], "holds no generator.safetensors"),
+        (["--import", "nothing.pth"], "there is no file nothing.pth"),
+        (["--init", "nothing"], "there is no run nothing"),
+        (["--config", "nothing.yaml"], "cannot read the configuration nothing.yaml"),
+        (["--config", "full/thesis.txt"], "a configuration is a .yaml, .toml or .json file"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], because: str) -> None:
@@ -94,15 +112,21 @@ def test_it_trains_and_reports_as_json(tmp_path: Path, make_images: Callable[...
 
 def test_the_defaults_of_the_command_are_those_of_the_options() -> None:
     """They are written twice: to read them from the options, ``--help`` would have to load NumPy and OpenCV."""
-    defaults = {name: parameter.default for name, parameter in inspect.signature(train).parameters.items()}
-    for own in ("out", "name", "as_json"):
-        del defaults[own]
-    defaults |= {"data": absolute_source(defaults["data"]), "size": parse_size(defaults["size"])}
-    assert defaults == {name: field.default for name, field in TrainingOptions.model_fields.items()}
+    own = NEVER_CONFIGURED | OF_A_FOLDER | OF_EVALUATION
+    defaults = {name: parameter.default for name, parameter in parameters().items() if name not in own}
+    assert (defaults.pop("data"), defaults.pop("layout")) == (None, None)  # found out
+    defaults["size"] = parse_size(defaults["size"])
+    found_out = {"data", "layout", "skipped"}
+    fields = {name: field.default for name, field in TrainingOptions.model_fields.items() if name not in found_out}
+    assert defaults == fields
 
 
 def test_help_names_every_choice() -> None:
-    shown = {name: parameter.annotation.__metadata__[0].help for name, parameter in parameters().items()}
+    shown = {
+        name: parameter.annotation.__metadata__[0].help
+        for name, parameter in parameters().items()
+        if hasattr(parameter.annotation, "__metadata__")
+    }
     assert all(objective in shown["gan"] for objective in GanObjective)
     assert all(str(pixels) in shown["receptive_field"] for pixels in STRIDED_LAYERS)
 

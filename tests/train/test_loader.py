@@ -9,7 +9,9 @@ import pytest
 from core.errors import InvalidInputError
 from core.frames import Size
 from core.pairs import Pair
-from train.loader import BATCHES_AHEAD, BatchStream, CachedPairs, check_pairs
+from train.loader import BATCHES_AHEAD, BatchStream, CachedPairs
+from train.order import DataOrder
+from train.world import World
 
 SIZE = Size(8, 8)
 LARGE = Size(9, 9)
@@ -26,6 +28,9 @@ class Numbered:
     def __len__(self) -> int:
         return self.count
 
+    def name(self, index: int) -> str:
+        return f"{index}.png"
+
     def read(self, index: int, size: Size) -> Pair:
         self.reads.append(index)
         if index in self.broken:
@@ -34,8 +39,8 @@ class Numbered:
 
 
 def stream(source: Numbered, *, threads: int = 1, batch: int = 2, steps: int = 6, first_step: int = 0) -> BatchStream:
-    pairs = CachedPairs(source, LARGE)
-    return BatchStream(pairs, size=SIZE, batch=batch, steps=steps, seed=1, threads=threads, first_step=first_step)
+    order = DataOrder(pairs=len(source), batch=batch, large=LARGE, size=SIZE, seed=1, world=World())
+    return BatchStream(CachedPairs(source, LARGE), order, steps=steps, threads=threads, first_step=first_step)
 
 
 def test_every_pass_has_every_pair_once_in_a_new_order() -> None:
@@ -84,9 +89,3 @@ def test_pairs_are_read_once_while_they_fit_the_budget() -> None:
         for index in range(4):
             pairs.read(index)
     assert source.reads == [0, 1, 2, 3, 2, 3]
-
-
-def test_the_check_names_the_first_broken_image_and_counts_the_others() -> None:
-    source = Numbered(9, broken=frozenset({2, 5, 7}))
-    with pytest.raises(InvalidInputError, match=r"^2\.png is broken \(and 2 more such images\)$"):
-        check_pairs(lambda index: source.read(index, SIZE), 9, threads=2)

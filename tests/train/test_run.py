@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from core.checkpoint import load_generator
@@ -19,10 +18,10 @@ from core.configuration import Norm
 from core.frames import read_image
 from train import preparation
 from train.evaluation import translate
-from train.loader import Batch
+from train.feeding import DeviceBatch
 from train.preparation import Job
 from train.session import DivergedError, Session
-from train.trainer import LOSSES, Trainer
+from train.trainer import Trainer
 from train.training import run_job
 
 MakeJob = Callable[..., Job]
@@ -48,8 +47,11 @@ def test_a_run_folder_holds_what_it_should(images: Path, make_job: MakeJob, tmp_
     assert kept - events == {
         "config.json",
         "generator.safetensors",
-        "discriminator.safetensors",
+        "training_state.pt",
         "metrics.json",
+        "history.csv",
+        "losses.png",
+        ".lock",
         "samples/step_000002.png",
         "samples/step_000004.png",
     }
@@ -78,7 +80,10 @@ def assert_recorded(folder: Path) -> None:
     events = EventAccumulator(str(folder))
     events.Reload()
     tags = events.Tags()
-    assert set(tags["scalars"]) == {f"loss/{name}" for name in LOSSES} | {"learning_rate", "images_per_second"}
+    losses = {"discriminator_real", "discriminator_fake", "generator_gan", "generator_distance"}
+    rates = {"learning_rate", "images_per_second", "memory_gib", "score/real", "score/fake"}
+    validation = {"validation/l1", "validation/psnr_db", "validation/ssim"}
+    assert set(tags["scalars"]) == {f"loss/{name}" for name in losses} | rates | validation
     assert tags["images"] == ["samples"]
     assert [event.value for event in events.Scalars("learning_rate")] == pytest.approx([2e-4, 2e-4, 2e-4, 1e-4])
 
@@ -97,14 +102,6 @@ def test_the_checkpoint_gives_the_sampled_pictures_again(
     assert np.array_equal(sheet[40:72, 40:72], again)
 
 
-def test_the_discriminator_is_saved_with_its_configuration(images: Path, make_job: MakeJob, tmp_path: Path) -> None:
-    run_job(make_job(images, tmp_path / "run", d_width=6), stream=io.StringIO())
-    with safe_open(tmp_path / "run" / "discriminator.safetensors", framework="pt") as file:
-        header = json.loads(file.metadata()["pix2pix_edge_discriminator"])
-        assert header["width"] == 6
-        assert file.get_slice("layers.0.weight").get_shape() == [6, 6, 4, 4]
-
-
 def test_the_seed_decides_the_weights(images: Path, make_job: MakeJob, tmp_path: Path) -> None:
     runs = {"one": 3, "two": 3, "other": 4}
     for name, seed in runs.items():
@@ -118,7 +115,7 @@ def after_steps(monkeypatch: pytest.MonkeyPatch, steps: int, happens: Callable[[
     """Let ``happens`` happen at the end of a step, and the loop see the losses that it gives."""
     step = Trainer.step
 
-    def stepping(trainer: Trainer, batch: Batch) -> Tensor:
+    def stepping(trainer: Trainer, batch: DeviceBatch) -> Tensor:
         losses = step(trainer, batch)
         return happens(losses) if trainer.steps_done == steps else losses
 
@@ -154,14 +151,14 @@ def test_interrupted_it_saves_the_step_at_hand(
 def test_interrupted_during_the_last_checkpoint_it_ends_as_interrupted(
     images: Path, make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoint = Session._checkpoint
+    save = Session._save
 
-    def interrupted(session: Session, step: int) -> None:
-        checkpoint(session, step)
-        if step == 4:
+    def interrupted(session: Session) -> None:
+        save(session)
+        if session.trainer.steps_done == 4:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(Session, "_checkpoint", interrupted)
+    monkeypatch.setattr(Session, "_save", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_job(make_job(images, tmp_path / "run"), stream=io.StringIO())
     assert load_generator(tmp_path / "run" / "generator.safetensors")[1].step == 4

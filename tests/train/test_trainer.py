@@ -1,5 +1,6 @@
 """The training step against what the paper says it is."""
 
+import functools
 import math
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 import torch
 
 from core.frames import Size, frames_to_array
-from train.loader import Batch
+from train.feeding import DeviceBatch
 from train.settings import TrainingConfig, TrainingOptions, resolve
-from train.trainer import Trainer, rate_factor
+from train.trainer import MEASURES, Trainer
 
 
 def config(**values: object) -> TrainingConfig:
@@ -17,38 +18,37 @@ def config(**values: object) -> TrainingConfig:
     return resolve(TrainingOptions.model_validate(small | values), device="cpu", pairs=4, cores=1)
 
 
-def some_batch(count: int = 1) -> Batch:
+def some_batch(count: int = 1) -> DeviceBatch:
     random = np.random.default_rng(5)
-    frames = random.integers(0, 256, (2, count, 32, 32, 3), dtype=np.uint8)
-    return Batch(frames[0], frames[1])
+    frames = torch.from_numpy(random.integers(0, 256, (2, count, 32, 32, 3), dtype=np.uint8))
+    return DeviceBatch(frames[0], frames[1])
 
 
-def test_the_rate_is_constant_then_falls_to_zero() -> None:
-    factors = [rate_factor(step, 100) for step in range(100)]
-    assert factors[:51] == [1.0] * 51
-    assert factors[75] == 0.5
-    assert factors[99] == pytest.approx(0.02)
-    assert rate_factor(100, 100) == 0
-    assert rate_factor(0, 1) == 1
-
-
-@pytest.mark.parametrize("gan", ["bce", "lsgan"])
-def test_losses_are_those_of_the_equations(gan: str) -> None:
-    """Equations 1, 3 and 4, written out in NumPy on the scores before each update."""
+@pytest.mark.parametrize("distance", ["l1", "l2"])
+@pytest.mark.parametrize("gan", ["bce", "lsgan", "hinge"])
+def test_losses_are_those_of_the_equations(gan: str, distance: str) -> None:
+    """Equations 1, 3 and 4 (and 16 and 17 of Miyato et al. 2018), in NumPy on the scores before each update."""
     torch.manual_seed(0)
-    trainer = Trainer(config(gan=gan, dropout=False, lr=1e-12))  # so small that the updates do not show
+    trainer = Trainer(config(gan=gan, distance=distance, dropout=False, lr=1e-12))  # the updates do not show
     batch = some_batch()
-    source, target = (torch.from_numpy(frames_to_array(frames)) for frames in batch)
+    source, target = (torch.from_numpy(frames_to_array(frames.numpy())) for frames in batch)
     with torch.no_grad():
         translation = trainer.generator(source)
         real = trainer.discriminator(source, target).double().numpy()
         fake = trainer.discriminator(source, translation).double().numpy()
+    scores = [real.mean(), fake.mean()]
     if gan == "bce":
         expected = [np.log1p(np.exp(-real)).mean(), np.log1p(np.exp(fake)).mean(), np.log1p(np.exp(-fake)).mean()]
-    else:
+        scores = [(1 / (1 + np.exp(-real))).mean(), (1 / (1 + np.exp(-fake))).mean()]
+    elif gan == "lsgan":
         expected = [((real - 1) ** 2).mean(), (fake**2).mean(), ((fake - 1) ** 2).mean()]
-    expected.append(np.abs(translation.numpy() - target.numpy()).mean())
-    assert trainer.step(batch).tolist() == pytest.approx(expected, rel=1e-4)
+    else:
+        expected = [np.maximum(0, 1 - real).mean(), np.maximum(0, 1 + fake).mean(), -fake.mean()]
+    difference = translation.numpy() - target.numpy()
+    expected.append(np.abs(difference).mean() if distance == "l1" else (difference**2).mean())
+    measured = trainer.step(batch).tolist()
+    assert measured == pytest.approx([*expected, *scores], rel=1e-4, abs=1e-6)
+    assert len(MEASURES) == len(measured)
 
 
 def test_each_update_follows_its_own_objective() -> None:
@@ -63,7 +63,7 @@ def test_each_update_follows_its_own_objective() -> None:
     reference.generator.load_state_dict(trainer.generator.state_dict())
     reference.discriminator.load_state_dict(trainer.discriminator.state_dict())
     batch = some_batch()
-    source, target = (torch.from_numpy(frames_to_array(frames)) for frames in batch)
+    source, target = (torch.from_numpy(frames_to_array(frames)) for frames in (each.numpy() for each in batch))
     fake = reference.generator(source)
     softplus = torch.nn.functional.softplus
     score = reference.discriminator
@@ -93,9 +93,54 @@ def test_a_few_steps_bring_translations_closer() -> None:
     torch.manual_seed(0)
     trainer = Trainer(config(steps=60, width=8, lr=2e-3, dropout=False))
     random = np.random.default_rng(0)
-    inputs = np.repeat(np.repeat(random.integers(0, 256, (4, 4, 4, 3), dtype=np.uint8), 8, 1), 8, 2)
+    coarse = torch.from_numpy(random.integers(0, 256, (4, 4, 4, 3), dtype=np.uint8))
+    inputs = coarse.repeat_interleave(8, 1).repeat_interleave(8, 2)
     distances = [
-        trainer.step(Batch(inputs[i % 4 : i % 4 + 1], 255 - inputs[i % 4 : i % 4 + 1]))[3].item() for i in range(60)
+        trainer.step(DeviceBatch(inputs[i % 4 : i % 4 + 1], 255 - inputs[i % 4 : i % 4 + 1]))[3].item()
+        for i in range(60)
     ]
     assert np.mean(distances[-4:]) < 0.5 * np.mean(distances[:4])
     assert all(math.isfinite(distance) for distance in distances)
+
+
+def test_the_average_follows_the_generator_as_its_formula_says() -> None:
+    torch.manual_seed(0)
+    trainer = Trainer(config(ema=0.9))
+    assert trainer.average is not None
+    expected = {name: tensor.clone() for name, tensor in trainer.generator.state_dict().items()}
+    for step in range(5):
+        trainer.step(some_batch())
+        decay = min(0.9, (1 + step) / (10 + step))
+        for name, tensor in trainer.generator.state_dict().items():
+            if tensor.is_floating_point():
+                expected[name] = decay * expected[name] + (1 - decay) * tensor
+            else:
+                expected[name] = tensor.clone()
+    averaged = trainer.average.generator.state_dict()
+    assert trainer.deployed is trainer.average.generator
+    assert all(torch.allclose(averaged[name], tensor, atol=1e-6) for name, tensor in expected.items())
+    assert any(not torch.equal(averaged[name], tensor) for name, tensor in trainer.generator.state_dict().items())
+
+
+def test_compiled_networks_learn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the backend that traces and differentiates but generates no code, which would take a minute."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    torch.manual_seed(0)
+    plain = Trainer(config(dropout=False))
+    torch.manual_seed(0)
+    compiled = Trainer(config(dropout=False, compile=True))
+    for _ in range(2):
+        expected, measured = plain.step(some_batch()), compiled.step(some_batch())
+    assert torch.allclose(expected, measured, rtol=1e-3)
+    assert compiled.generator.state_dict().keys() == plain.generator.state_dict().keys()
+
+
+def test_bf16_on_request() -> None:
+    torch.manual_seed(0)
+    full = Trainer(config(dropout=False))
+    torch.manual_seed(0)
+    half = Trainer(config(dropout=False, precision="bf16"))
+    expected, measured = full.step(some_batch()), half.step(some_batch())
+    assert not torch.equal(expected, measured)
+    assert torch.allclose(expected, measured, rtol=0.05)
+    assert all(parameter.dtype == torch.float32 for parameter in half.generator.parameters())

@@ -1,0 +1,91 @@
+"""What a run goes on from after it was ended by whatever ended it: one file, whole or absent."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from core.atomic import atomic_file
+from core.errors import CheckpointError, InvalidInputError
+from train.parallel import gathered
+from train.trainer import Trainer
+
+STATE_FILE: Final = "training_state.pt"
+FORMAT_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run had come when its state was saved."""
+
+    step: int
+    seconds: float
+    """Spent in training so far."""
+    waited: float
+    """Of these, waiting for data."""
+
+
+def collect_state(trainer: Trainer, progress: Progress) -> dict[str, Any]:
+    """The whole state of a run, random numbers of all processes included; every process has to call it."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "seconds": progress.seconds,
+        "waited": progress.waited,
+        "random": gathered(_random_state(trainer.device), trainer.world),
+        "trainer": trainer.state(),
+    }
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Replace the state at ``path``.
+
+    Raises:
+        InvalidInputError: if it cannot be written; the one before stays.
+    """
+    with atomic_file(path) as partial:
+        try:
+            torch.save(state, partial)
+        except RuntimeError as error:  # how PyTorch reports a full disk
+            raise InvalidInputError(
+                f"cannot write {path}: {str(error).splitlines()[0]}; free some space there and resume the run"
+            ) from error
+
+
+def restore_state(path: Path, trainer: Trainer) -> Progress:
+    """Let ``trainer`` and the random numbers go on from the state at ``path``.
+
+    Raises:
+        CheckpointError: if it is damaged, or of another network.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["format_version"] != FORMAT_VERSION:
+            raise CheckpointError(f"{path} has format version {state['format_version']}, not {FORMAT_VERSION}")
+        trainer.restore(state["trainer"])
+        _restore_random(state["random"], trainer)
+        return Progress(trainer.steps_done, state["seconds"], state["waited"])
+    except (OSError, EOFError, RuntimeError, KeyError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{path} is damaged or of another run ({reason}): start again, from the generator that is left with --init"
+        ) from error
+
+
+def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def _restore_random(states: list[dict[str, torch.Tensor]], trainer: Trainer) -> None:
+    """Each process goes on with its own numbers; one that is new, or on another device, with fresh ones."""
+    rank = trainer.world.rank
+    if rank < len(states) and (trainer.device.type == "cpu" or "cuda" in states[rank]):
+        torch.set_rng_state(states[rank]["cpu"])
+        if trainer.device.type == "cuda":
+            torch.cuda.set_rng_state(states[rank]["cuda"], trainer.device)
+    else:
+        torch.manual_seed(trainer.config.seed + 1_000_003 * rank + trainer.steps_done)
