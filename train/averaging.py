@@ -5,6 +5,7 @@ import copy
 import torch
 
 from core.networks import Generator
+from train.sharding import local
 
 
 class WeightAverage:
@@ -23,7 +24,10 @@ class WeightAverage:
         """Follow ``generator`` after step ``step`` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         averages, currents = self.generator.state_dict(), generator.state_dict()
-        floating = [name for name, tensor in averages.items() if tensor.is_floating_point()]
-        torch._foreach_lerp_([averages[name] for name in floating], [currents[name] for name in floating], 1 - decay)
-        for name in averages.keys() - set(floating):
+        # State dictionaries give sharded weights as such; each process averages its own part.
+        moved = [name for name, tensor in averages.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_(
+            [local(averages[name]) for name in moved], [local(currents[name]) for name in moved], 1 - decay
+        )
+        for name in averages.keys() - set(moved):
             averages[name].copy_(currents[name])

@@ -39,11 +39,14 @@ def check_device(config: TrainingConfig, world: World) -> None:
         InvalidInputError: for an option that needs a GPU, on a CPU; for options that exclude each other.
         UnavailableError: for bf16 on a GPU without it, or more processes than GPUs.
     """
+    if config.shard and world.size == 1:
+        raise InvalidInputError("--shard needs several processes: start p2p-train with torchrun, or leave it out")
+    if config.shard and (config.compile or config.cuda_graph):
+        raise InvalidInputError("--shard excludes --compile and --cuda-graph: leave them out")
     if config.device == "cpu":
         gpu_only = {
             "--precision " + config.precision: config.precision not in ("auto", "fp32", "bf16"),
             "--cuda-graph": config.cuda_graph,
-            "--shard": config.shard,
         }
         for option, given in gpu_only.items():
             if given:

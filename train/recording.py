@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from core.configuration import GanObjective
+from core.networks import Generator
 from core.objective import CERTAINTY
 from core.pairs import Pair
 from train.devices import peak_memory_gib
@@ -87,22 +88,22 @@ class Recorder:
         """Write the latest report, with the validation if there was one, as a row of the history."""
         self._history.append(step, self._pending)
 
-    def look(self, trainer: Trainer) -> None:
-        """Make a sample sheet of, and measure, what the generator is like now."""
+    def look(self, trainer: Trainer, generator: Generator) -> None:
+        """Make a sample sheet of, and measure, what ``generator`` is like now."""
         done, batch = trainer.steps_done, trainer.config.batch
         shown = self._held_out[:SAMPLED_PAIRS]
-        sheet = sample_sheet(shown, translate(trainer.deployed, (pair.input for pair in shown), batch=batch))
+        sheet = sample_sheet(shown, translate(generator, (pair.input for pair in shown), batch=batch))
         self.run.save_sample(sheet, done)
         self._watcher.sample(done, sheet)
-        self.quality = evaluate(trainer.deployed, self._held_out, batch=batch)
+        self.quality = evaluate(generator, self._held_out, batch=batch)
         values = (self.quality.l1, self.quality.psnr_db, self.quality.ssim)
         self._pending |= dict(zip(VALIDATION, values, strict=True))
         for name, value in zip(VALIDATION, values, strict=True):
             self._watcher.scalars(done, {f"validation/{name.removeprefix('validation_')}": value})
 
-    def save(self, trainer: Trainer, state: dict[str, Any]) -> None:
+    def save(self, generator: Generator, state: dict[str, Any]) -> None:
         """Replace the run's checkpoint."""
-        self.run.save(trainer.deployed, state)
+        self.run.save(generator, state)
 
     def say(self, line: str) -> None:
         """Print one line."""

@@ -12,6 +12,7 @@ from train.feeding import Feed
 from train.interruption import interrupts_held
 from train.parallel import mean_over_processes
 from train.recording import Recorder
+from train.sharding import local
 from train.trainer import MEASURES, Trainer
 from train.training_state import Progress, collect_state
 
@@ -69,8 +70,9 @@ class Session:
                 measures, stop, is_due = self._read(stop=interrupted.is_set())
                 if self._recorder:
                     self._recorder.report(self.trainer, measures, rate=rate, amounts=amounts)
-                    if look:
-                        self._recorder.look(self.trainer)
+                if look:
+                    self._look()
+                if self._recorder:
                     self._recorder.write_row(done)
                 if look or stop or is_due:
                     self._save()
@@ -78,8 +80,8 @@ class Session:
                     self._end_interrupted()
         if interrupted.is_set():  # while the last checkpoint was made
             self._end_interrupted()
-        if self._recorder and self._recorder.quality is None:  # resumed when all was done but the figures
-            self._recorder.look(self.trainer)
+        if self._before.step == config.steps:  # resumed when all was done but the figures
+            self._look()
         return self._progress()
 
     def _progress(self) -> Progress:
@@ -89,11 +91,16 @@ class Session:
             waited=self._before.waited + self._feed.waited,
         )
 
+    def _look(self) -> None:
+        generator = self.trainer.deployable()
+        if self._recorder and generator:
+            self._recorder.look(self.trainer, generator)
+
     def _save(self) -> None:
         self._check_weights()
-        state = collect_state(self.trainer, self._progress())
-        if self._recorder:
-            self._recorder.save(self.trainer, state)
+        state, generator = collect_state(self.trainer, self._progress()), self.trainer.deployable()
+        if self._recorder and generator:
+            self._recorder.save(generator, state)
         self._saved = time.perf_counter()
 
     def _end_interrupted(self) -> None:
@@ -123,8 +130,8 @@ class Session:
     def _check_weights(self) -> None:
         """A finite loss may be the last one: its update may have been infinite, and is not to be saved."""
         for which, network in (("generator", self.trainer.generator), ("discriminator", self.trainer.discriminator)):
-            norms = torch._foreach_norm(list(network.parameters()))
-            if not bool(torch.stack(norms).isfinite().all()):
+            norms = torch._foreach_norm([local(parameter) for parameter in network.parameters()])
+            if not bool(mean_over_processes(torch.stack(norms).sum(), self.trainer.world).isfinite()):
                 raise self._diverged(f"a weight of the {which} became infinite in step {self.trainer.steps_done}")
 
     def _diverged(self, what: str) -> DivergedError:

@@ -17,6 +17,7 @@ from train.feeding import DeviceBatch
 from train.graphed_step import GraphedStep
 from train.parallel import replicated, synchronize_batch_norm
 from train.settings import TrainingConfig
+from train.sharding import load_optimizer, load_weights, shard, whole
 from train.stabilization import Stabilization
 from train.world import World
 
@@ -57,6 +58,9 @@ class Trainer:
         self.generator = self._placed(generator)
         self.discriminator = self._placed(discriminator)
         self.average = WeightAverage(self.generator, config.ema) if config.ema else None
+        if config.shard:  # the discriminator is small: every process has all of it
+            for spread in (self.generator, *([self.average.generator] if self.average else [])):
+                shard(spread, self.world, self.device)
         self._optimizers = [self._adam(network) for network in (self.generator, self.discriminator)]
         self._precision = autocast_dtype(config.precision, self.device)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._precision is torch.float16)
@@ -67,7 +71,9 @@ class Trainer:
             device=self.device,
         )
         # The generator's own step goes through the discriminator without training it, and so without its replicas.
-        self._generate: Callable[..., Tensor] = self._fast(replicated(self.generator, self.world))
+        self._generate: Callable[..., Tensor] = self._fast(
+            self.generator if config.shard else replicated(self.generator, self.world)
+        )
         self._judge: Callable[..., Tensor] = self._fast(replicated(self.discriminator, self.world))
         self._judge_for_generator: Callable[..., Tensor] = self._fast(self.discriminator)
         self._run: Step = self._graphed() if config.cuda_graph else self._improve
@@ -85,10 +91,20 @@ class Trainer:
         """Strengths, in the step that comes next, of the stabilizing measures that decay."""
         return self._stabilization.amounts(self.steps_done, self.config.steps)
 
-    @property
-    def deployed(self) -> Generator:
-        """The generator that samples, figures and exports are made with: the average if there is one."""
-        return self.generator if self.average is None else self.average.generator
+    def deployable(self) -> Generator | None:
+        """The generator that samples, figures and exports are made with: the average if there is one.
+
+        In the main process, and None in others, which must call it as well: what is sharded is gathered.
+        """
+        generator = self.generator if self.average is None else self.average.generator
+        if not self.config.shard:
+            return generator if self.world.is_main else None
+        weights = whole(generator.state_dict())
+        if not self.world.is_main:
+            return None
+        gathered = build_generator(self.config.generator_config())
+        gathered.load_state_dict(weights)
+        return gathered.to(self.device)
 
     def step(self, batch: DeviceBatch) -> Tensor:
         """Improve the discriminator, then the generator, on one batch.
@@ -108,8 +124,11 @@ class Trainer:
         return measures
 
     def state(self) -> dict[str, Any]:
-        """Everything a run goes on from: weights, optimizers, scaler, average, random numbers and the step."""
-        return {
+        """Everything a run goes on from: weights, optimizers, scaler, average and the step.
+
+        Whole, however the networks are spread; every process must call it.
+        """
+        state = {
             "step": self.steps_done,
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
@@ -117,6 +136,7 @@ class Trainer:
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
             "scaler": self._scaler.state_dict(),
         }
+        return dict(whole(state)) if self.config.shard else state
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what ``state()`` gave, on this or on another device.
@@ -124,13 +144,13 @@ class Trainer:
         Raises:
             KeyError, ValueError, RuntimeError: if it is not the state of such a trainer.
         """
-        self.generator.load_state_dict(state["generator"])
-        self.discriminator.load_state_dict(state["discriminator"])
+        load_weights(self.generator, state["generator"])
+        load_weights(self.discriminator, state["discriminator"])
         if self.average is not None:
-            self.average.generator.load_state_dict(state["average"])
+            load_weights(self.average.generator, state["average"])
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
             rates = [group["lr"] for group in optimizer.param_groups]
-            optimizer.load_state_dict(saved)
+            load_optimizer(optimizer, saved)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):  # a graph reads the rate's own tensor
                 group.update(lr=rate, fused=True, capturable=self.config.cuda_graph)
         self._scaler.load_state_dict(state["scaler"])

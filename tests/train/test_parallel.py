@@ -71,6 +71,20 @@ def test_two_processes_learn_what_one_does_with_the_joint_batch(runs: Path) -> N
         assert torch.allclose(left[name], right[name], rtol=1e-4, atol=1e-5), name
 
 
+def test_a_sharded_generator_learns_and_is_saved_like_any_other(runs: Path) -> None:
+    """Two processes with half of the weights each; its state is whole, and the average is there as well."""
+    arguments = ["--data", "data", *spelled(OPTIONS), "--no-dropout", "--shard", "--out", "sharded"]
+    done = two_processes(*arguments, cwd=runs)
+    assert done.returncode == 0, done.stderr[-3000:]
+    states = [torch.load(runs / name / "training_state.pt", weights_only=True) for name in ("one", "sharded")]
+    left, right = (tensors(state["trainer"]) for state in states)
+    assert left.keys() == right.keys()
+    assert all(tensor.shape == right[name].shape for name, tensor in left.items())
+    weights = [name for name in left if name.split("/")[1] in ("generator", "discriminator", "average")]
+    for name in weights:
+        assert torch.allclose(left[name], right[name], rtol=1e-4, atol=1e-5), name
+
+
 def test_they_leave_the_same_files(runs: Path) -> None:
     one, two = (
         {

@@ -117,7 +117,7 @@ def test_the_average_follows_the_generator_as_its_formula_says() -> None:
             else:
                 expected[name] = tensor.clone()
     averaged = trainer.average.generator.state_dict()
-    assert trainer.deployed is trainer.average.generator
+    assert trainer.deployable() is trainer.average.generator
     assert all(torch.allclose(averaged[name], tensor, atol=1e-6) for name, tensor in expected.items())
     assert any(not torch.equal(averaged[name], tensor) for name, tensor in trainer.generator.state_dict().items())
 
