@@ -16,13 +16,12 @@ NAMED: Final = 3
 """Images a message names before it only counts them."""
 
 
-class SideBySideImages:
-    """Images that hold A on the left and B on the right (the layout of the paper's data sets)."""
+class _OneImageEach:
+    """Pairs of which each comes from one image below ``root``."""
 
-    def __init__(self, root: Path, images: Sequence[Path], direction: Direction) -> None:
+    def __init__(self, root: Path, images: Sequence[Path]) -> None:
         self.root = root
         self.images = images
-        self.direction = direction
 
     def __len__(self) -> int:
         """Number of images."""
@@ -31,6 +30,14 @@ class SideBySideImages:
     def name(self, index: int) -> str:
         """The image's path below the data's folder."""
         return relative_name(self.images[index], self.root)
+
+
+class SideBySideImages(_OneImageEach):
+    """Images that hold A on the left and B on the right (the layout of the paper's data sets)."""
+
+    def __init__(self, root: Path, images: Sequence[Path], direction: Direction) -> None:
+        super().__init__(root, images)
+        self.direction = direction
 
     def read(self, index: int, size: Size) -> Pair:
         """Pair number ``index`` in the order of the file names.
@@ -91,21 +98,12 @@ class FolderPairs:
         return Pair(*(fit(frame, size) for frame in frames))
 
 
-class Photographs:
+class Photographs(_OneImageEach):
     """Pictures: the picture is the target, and its ``condition`` the input."""
 
     def __init__(self, root: Path, images: Sequence[Path], condition: Condition) -> None:
-        self.root = root
-        self.images = images
+        super().__init__(root, images)
         self.condition = condition
-
-    def __len__(self) -> int:
-        """Number of pictures."""
-        return len(self.images)
-
-    def name(self, index: int) -> str:
-        """The picture's path below the data's folder."""
-        return relative_name(self.images[index], self.root)
 
     def read(self, index: int, size: Size) -> Pair:
         """Pair number ``index``; the condition is made of what was cropped and resized, as of a live frame.

@@ -1,6 +1,7 @@
 """What the two networks are trained for (Isola et al. 2017, equations 1 to 4), and the alternatives to it."""
 
-import torch
+from typing import Final
+
 from torch import Tensor
 from torch.nn import functional
 
@@ -23,7 +24,7 @@ def adversarial_loss(objective: GanObjective, scores: Tensor, answer: Tensor) ->
         case GanObjective.LEAST_SQUARES:
             return functional.mse_loss(scores, answer.expand_as(scores))
         case GanObjective.HINGE:
-            sign = torch.where(answer > 0.5, 1.0, -1.0)
+            sign = 2.0 * (answer > 0.5) - 1.0
             return functional.relu(1 - sign * scores).mean()
 
 
@@ -53,7 +54,7 @@ def mean_score(objective: GanObjective, scores: Tensor) -> Tensor:
     return scores.sigmoid().mean() if objective is GanObjective.BCE else scores.mean()
 
 
-CERTAINTY = {
+CERTAINTY: Final = {
     GanObjective.BCE: (0.98, 0.02),
     GanObjective.LEAST_SQUARES: (0.95, 0.05),
     GanObjective.HINGE: (1.0, -1.0),

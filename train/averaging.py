@@ -11,8 +11,9 @@ from train.sharding import local
 class WeightAverage:
     """A copy of a generator that follows it slowly.
 
-    After step t (from 0) it moves by ``1 - min(decay, (1 + t) / (10 + t))`` towards the generator: a short run would
-    else still consist of its initial weights. Normalization statistics are averaged as well; counters are copied.
+    After step t (from 0) it moves by ``1 - min(decay, (1 + t) / (10 + t))`` towards the generator, as TensorFlow's
+    ``ExponentialMovingAverage`` does: a short run's average would else still consist of its initial weights.
+    Normalization statistics are averaged as well; counters are copied.
     """
 
     def __init__(self, generator: Generator, decay: float) -> None:
@@ -29,5 +30,5 @@ class WeightAverage:
         torch._foreach_lerp_(
             [local(averages[name]) for name in moved], [local(currents[name]) for name in moved], 1 - decay
         )
-        for name in averages.keys() - set(moved):
-            averages[name].copy_(currents[name])
+        copied = [name for name in averages if name not in moved]
+        torch._foreach_copy_([averages[name] for name in copied], [currents[name] for name in copied])

@@ -123,7 +123,7 @@ def train(
         int | None,
         typer.Option(help="Steps between sample sheets, each with a validation and a checkpoint. [default: a tenth]"),
     ] = None,
-    checkpoint_minutes: Annotated[float, typer.Option(help="A checkpoint is never older than this.")] = 5.0,
+    checkpoint_minutes: Annotated[float, typer.Option(help="Make a checkpoint when the last one is so old.")] = 5.0,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Go on without images that cannot be read.")
     ] = False,

@@ -95,6 +95,10 @@ def hint(name: str) -> str:
     return f"{name}: {known.about} (A | B), {known.train} training pairs{usual}"
 
 
+class _NoPlaceError(InvalidInputError):
+    """What was downloaded cannot be written where it belongs."""
+
+
 def _bring(name: str, folder: Path, say: Callable[[str], None]) -> None:
     url = f"{os.environ.get(URL_VARIABLE) or BASE_URL}".rstrip("/") + f"/{name}.tar.gz"
     by_hand = f"or get it by hand, unpack it, and give --data FOLDER; {URL_VARIABLE} names a mirror"
@@ -110,9 +114,10 @@ def _bring(name: str, folder: Path, say: Callable[[str], None]) -> None:
                 record = {"url": url, "sha256": file_sha256(archive), "bytes": archive.stat().st_size, "images": count}
                 write_text(partial / RECORD, json.dumps(record, indent=2) + "\n")
             except OSError as error:  # the folder is not the user's choice, as atomic_folder would have it
-                raise InvalidInputError(f"cannot unpack into {folder.parent}: {error.strerror or error}") from error
+                raise _NoPlaceError(f"cannot unpack into {folder.parent}: {error.strerror or error}") from error
     except InvalidInputError as error:
-        archive.unlink(missing_ok=True)
+        if not isinstance(error, _NoPlaceError):  # the archive is good, and took long to get
+            archive.unlink(missing_ok=True)
         raise InvalidInputError(f"{name} could not be had from {url}: {error}; try again, {by_hand}") from error
     archive.unlink(missing_ok=True)
     say(f"{name} is in {folder}")

@@ -1,5 +1,7 @@
 """What a run trains on, and how PyTorch is set up for it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import cv2
@@ -76,8 +78,26 @@ def prepare(config: TrainingConfig, world: World) -> None:
     if config.device == "cuda":
         torch.cuda.set_device(world.local_rank)
         torch.backends.cudnn.benchmark = True
-        # Where training runs in 16 bits, what remains in 32 is evaluation, whose figures should not depend on the GPU.
         torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Evaluation within the block computes in 32 bits, TF32 excluded: its figures should not depend on the GPU."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def computed_in(precision: Precision, device: torch.device) -> str:
+    """What convolutions compute in, in words."""
+    if precision == "tf32":
+        return "tf32"
+    names = {torch.bfloat16: "bf16", torch.float16: "fp16", None: "fp32"}
+    return names[autocast_dtype(precision, device)]
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:

@@ -20,6 +20,7 @@ class Quality(Settings):
     l1: float
     """Mean absolute difference in [-1, 1]."""
     psnr_db: float
+    """The mean of the pictures' own, as SSIM is."""
     """Of the mean squared error over all pairs."""
     ssim: float
     pairs: int
@@ -60,12 +61,10 @@ def set_paper_mode(generator: Generator) -> None:
 
 def evaluate(generator: Generator, pairs: Sequence[Pair], *, batch: int) -> Quality:
     """How close ``generator``, trained at ``batch``, comes to the targets of ``pairs``."""
-    comparison = Comparison()
+    each = []
     for pair, translation in zip(pairs, translate(generator, (p.input for p in pairs), batch=batch), strict=True):
-        comparison.add(translation, as_seen(pair.target, generator.config.target_encoding))
-    return Quality(
-        l1=comparison.mean_abs / HALF_RANGE,
-        psnr_db=comparison.psnr_db,
-        ssim=comparison.ssim,
-        pairs=comparison.frames,
-    )
+        own = Comparison()
+        own.add(translation, as_seen(pair.target, generator.config.target_encoding))
+        each.append((own.mean_abs / HALF_RANGE, own.psnr_db, own.ssim))
+    l1, psnr_db, ssim = (float(figure) for figure in np.mean(each, axis=0))
+    return Quality(l1=l1, psnr_db=psnr_db, ssim=ssim, pairs=len(each))

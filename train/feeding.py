@@ -1,5 +1,6 @@
 """Batches on the device that trains: copied there one by one, or cut there from images that all lie in its memory."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple, Protocol, Self
@@ -12,8 +13,8 @@ from torch import Tensor
 from train.loader import BatchStream, CachedPairs
 from train.order import DataOrder, Draw
 
-STEPS_DRAWN_AHEAD: Final = 256
-"""Steps whose random choices go to the device in one copy."""
+PAIRS_DRAWN_AHEAD: Final = 256
+"""Pairs whose random choices go to the device in one copy; at least those of one step."""
 SHARE_OF_MEMORY: Final = 0.4
 """Of a GPU's free memory that images may take."""
 
@@ -102,6 +103,7 @@ class DeviceFeed:
             for index, pair in enumerate(pool.map(pairs.read, range(len(pairs)))):
                 self._inputs[index].copy_(torch.from_numpy(pair.input))
                 self._targets[index].copy_(torch.from_numpy(pair.target))
+        pairs.forget()
         self._choices = torch.empty(0)
         self._place = 0
 
@@ -112,9 +114,12 @@ class DeviceFeed:
         """The next step's batch."""
         step = next(self._to_come)
         if self._place >= len(self._choices):
-            ahead = range(step, min(step + STEPS_DRAWN_AHEAD, self._steps))
+            started = time.perf_counter()
+            count = max(1, PAIRS_DRAWN_AHEAD // self._order.local_batch)
+            ahead = range(step, min(step + count, self._steps))
             self._choices = self._upload([self._order.draw(each) for each in ahead])
             self._place = 0
+            self.waited += time.perf_counter() - started
         index, top, left, mirrored = self._choices[self._place].unbind(1)
         self._place += 1
         rows = top[:, None] + self._rows

@@ -6,6 +6,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from core.errors import EdgeError
+
 WARM_UP_STEPS: Final = 3
 """Eager steps before the capture: libraries choose their kernels and allocate what they keep in these. They are steps
 of the run like any other."""
@@ -51,5 +53,13 @@ class GraphedStep:
     def _capture(self, source: Tensor, target: Tensor) -> None:
         self._static = (source.clone(), target.clone())
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):  # records the kernels and runs none of them
-            self._result = self._step(*self._static)
+        try:
+            with torch.cuda.graph(self._graph):  # records the kernels and runs none of them
+                self._result = self._step(*self._static)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise EdgeError(
+                f"the step cannot be captured as a CUDA graph ({reason}): leave out --cuda-graph"
+            ) from error

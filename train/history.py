@@ -10,19 +10,18 @@ from core.atomic import write_text
 from core.errors import InvalidInputError
 
 HISTORY_FILE: Final = "history.csv"
-COLUMNS: Final = (
+MEASURES: Final = (
     "discriminator_real",
     "discriminator_fake",
     "generator_gan",
     "generator_distance",
     "score_real",
     "score_fake",
-    "learning_rate",
-    "images_per_second",
-    "validation_l1",
-    "validation_psnr_db",
-    "validation_ssim",
 )
+"""What a step reports, in this order: the discriminator's two losses before they are halved, the generator's before
+the distance is weighted, and the discriminator's mean scores (``core.objective.mean_score``)."""
+VALIDATION: Final = ("validation_l1", "validation_psnr_db", "validation_ssim")
+COLUMNS: Final = (*MEASURES, "learning_rate", "images_per_second", *VALIDATION)
 """What a run records: losses, the discriminator's mean scores, rates, and figures of the validation pairs."""
 
 Row = dict[str, float]

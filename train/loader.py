@@ -49,6 +49,10 @@ class CachedPairs:
                 self._kept[index] = pair
         return pair
 
+    def forget(self) -> None:
+        """Keep nothing any more."""
+        self._kept.clear()
+
 
 class BatchStream:
     """The batches of a run in ``order``, from ``first_step`` up to ``steps``.

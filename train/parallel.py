@@ -36,8 +36,11 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
         ) from error
     try:
         yield
-    finally:
-        distributed.destroy_process_group()
+    except RuntimeError as error:
+        if isinstance(error, distributed.DistError) or "onnection closed by peer" in str(error):
+            raise EdgeError("another process of this run has ended: its own message says why") from error
+        raise
+    distributed.destroy_process_group()  # not after an error: others may be waiting for what will not come
 
 
 def replicated(network: nn.Module, world: World) -> nn.Module:

@@ -31,7 +31,7 @@ from train.data_check import check_splits
 from train.data_source import locate_data
 from train.evaluation_request import EvaluationRequest, check_request
 from train.loader import CachedPairs
-from train.run_record import RunRecord
+from train.run_record import LOCK_FILE, RunRecord
 from train.settings import TrainingConfig, TrainingOptions
 from train.world import World
 
@@ -139,6 +139,10 @@ def prepare_resumption(place: Path, changes: Mapping[str, Any], *, say: Say) -> 
         )
     world = World.from_environment()
     _check_share(record.training.batch, world)
+    changes = {key: value for key, value in changes.items() if (key, value) != ("device", "auto")}
+    if changes.get("device") == "cpu" and record.training.device == "cuda":
+        changes |= {"precision": "auto", "cuda_graph": False}  # what only a GPU can do
+        say(f"{place} was begun on a GPU: on the CPU it goes on in fp32")
     # Where the data lies was decided when the run began; everything else that was open then as well.
     options = build_settings(TrainingConfig, **(record.training.model_dump() | dict(changes)))
     _, pairs, held_out = _open_data(options, skip_broken=False, say=say)
@@ -212,13 +216,18 @@ def choose_folder(out: Path | None, name: str | None, *, data: str, world: World
         folder = next(folder for folder in numbered(RUNS / f"{data}-{stamp}") if not folder.exists())
     else:
         folder = out or RUNS / str(name)
-    if world.is_main and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if world.is_main and folder.exists() and (not folder.is_dir() or any(_left_behind(folder))):
         raise InvalidInputError(f"{folder} exists and is not an empty folder: choose another with --out")
     own_name = folder.resolve().name
     if not is_plain_name(own_name):
         raise InvalidInputError(f"{own_name!a} cannot be the name of a run: choose another with --out or --name")
     check_link(LATEST)
     return folder
+
+
+def _left_behind(folder: Path) -> Iterator[Path]:
+    """What is in ``folder``, without the traces of a run that was killed before it began."""
+    return (path for path in folder.iterdir() if path.name != LOCK_FILE and ".partial" not in path.name)
 
 
 def numbered(folder: Path) -> Iterator[Path]:

@@ -7,15 +7,14 @@ from core.configuration import GanObjective
 from core.networks import Generator
 from core.objective import CERTAINTY
 from core.pairs import Pair
-from train.devices import peak_memory_gib
+from train.devices import full_precision, peak_memory_gib
 from train.evaluation import Quality, evaluate, translate
-from train.history import COLUMNS, HISTORY_FILE, History
+from train.history import COLUMNS, HISTORY_FILE, VALIDATION, History
 from train.history_plot import plot_history
 from train.run_folder import PLOT_FILE, RunFolder
 from train.trainer import Trainer
 from train.watching import SAMPLED_PAIRS, Watcher, sample_sheet
 
-VALIDATION: Final = ("validation_l1", "validation_psnr_db", "validation_ssim")
 FEWEST_CERTAIN_STEPS: Final = 200
 CERTAIN_SHARE: Final = 0.05
 """A discriminator that was certain for so many steps, and for this share of the run, is worth a word."""
@@ -92,18 +91,21 @@ class Recorder:
         """Make a sample sheet of, and measure, what ``generator`` is like now."""
         done, batch = trainer.steps_done, trainer.config.batch
         shown = self._held_out[:SAMPLED_PAIRS]
-        sheet = sample_sheet(shown, translate(generator, (pair.input for pair in shown), batch=batch))
+        with full_precision():
+            sheet = sample_sheet(shown, translate(generator, (pair.input for pair in shown), batch=batch))
+            self.quality = evaluate(generator, self._held_out, batch=batch)
         self.run.save_sample(sheet, done)
         self._watcher.sample(done, sheet)
-        self.quality = evaluate(generator, self._held_out, batch=batch)
         values = (self.quality.l1, self.quality.psnr_db, self.quality.ssim)
         self._pending |= dict(zip(VALIDATION, values, strict=True))
         for name, value in zip(VALIDATION, values, strict=True):
             self._watcher.scalars(done, {f"validation/{name.removeprefix('validation_')}": value})
+        self._watcher.restart_clock()
 
     def save(self, generator: Generator, state: dict[str, Any]) -> None:
         """Replace the run's checkpoint."""
         self.run.save(generator, state)
+        self._watcher.restart_clock()
 
     def say(self, line: str) -> None:
         """Print one line."""

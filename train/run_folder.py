@@ -17,14 +17,12 @@ from core.machine import this_machine
 from core.networks import Generator
 from train.evaluation import Quality
 from train.preparation import LATEST, numbered
-from train.run_record import CONFIG_FILE, RunRecord
+from train.run_record import CONFIG_FILE, LOCK_FILE, RunRecord
 from train.settings import TrainingConfig
 from train.training_state import STATE_FILE, Progress, write_state
 
 METRICS_FILE: Final = "metrics.json"
 PLOT_FILE: Final = "losses.png"
-LOCK_FILE: Final = ".lock"
-"""Held by the process that trains the run; the operating system lets go of it however that process ends."""
 
 
 class RunFolder:
@@ -46,7 +44,7 @@ class RunFolder:
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether there is something to resume from or to export."""
+        """Whether there is something to resume from."""
         return self.state.is_file()
 
     def save(self, generator: Generator, state: dict[str, Any]) -> None:

@@ -15,6 +15,8 @@ from core.pairs import PairSource
 from train.settings import TrainingConfig
 
 CONFIG_FILE: Final = "config.json"
+LOCK_FILE: Final = ".lock"
+"""Held by the process that trains the run; the operating system lets go of it however that process ends."""
 FORMAT_VERSION: Final = 1
 
 

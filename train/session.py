@@ -9,11 +9,12 @@ from torch import Tensor
 
 from core.errors import EdgeError
 from train.feeding import Feed
+from train.history import MEASURES
 from train.interruption import interrupts_held
 from train.parallel import mean_over_processes
 from train.recording import Recorder
 from train.sharding import local
-from train.trainer import MEASURES, Trainer
+from train.trainer import Trainer
 from train.training_state import Progress, collect_state
 
 MAX_UNREAD_STEPS: Final = 50
@@ -40,7 +41,7 @@ class Session:
         self._before = before
         """What was spent on the steps that a resumed run had done already."""
         self._unread: list[Tensor] = []
-        self._started = self._saved = time.perf_counter()
+        self._started = self._saved = 0.0
 
     def train(self) -> Progress:
         """Train all steps that are left.
@@ -54,8 +55,10 @@ class Session:
             KeyboardInterrupt: after SIGINT or SIGTERM.
         """
         config = self.trainer.config
-        report_every = max(1, min(MAX_UNREAD_STEPS, config.steps // 100))
         alone = self.trainer.world.size == 1
+        report_every = max(1, min(MAX_UNREAD_STEPS, config.steps // 100))
+        if not alone and self.trainer.device.type == "cpu":
+            report_every = 1  # the others hear of an interrupt only then, and such a report costs next to nothing
         self._started = self._saved = time.perf_counter()
         with interrupts_held() as interrupted:
             for batch in self._feed:
@@ -80,8 +83,9 @@ class Session:
                     self._end_interrupted()
         if interrupted.is_set():  # while the last checkpoint was made
             self._end_interrupted()
-        if self._before.step == config.steps:  # resumed when all was done but the figures
+        if self._before.step == config.steps:  # resumed when all was done but the generator's file or the figures
             self._look()
+            self._save()
         return self._progress()
 
     def _progress(self) -> Progress:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 SMOOTH_REAL: Final = (0.8, 1.2)
-"""One-sided label smoothing: the answer for real pairs is drawn from this range (Salimans et al. 2016, section 3.4)."""
+"""One-sided label smoothing (Salimans et al. 2016, section 3.4, where the answer is 0.9): for real patches the answer
+is drawn from this range, as is common practice."""
 
 
 def remaining(step: int, steps: int) -> float:
@@ -44,7 +45,8 @@ class Stabilization:
         """Set the amounts for step ``step`` (from 0) of ``steps``."""
         if self._is_decaying:
             left = remaining(step, steps)
-            self._amounts.copy_(torch.tensor([self._switch * left, self._noise * left]), non_blocking=True)
+            self._amounts[0].fill_(self._switch * left)  # fills need no copy from the host, which would be waited for
+            self._amounts[1].fill_(self._noise * left)
 
     def answers(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """What the discriminator is told of real and of translated pairs: tensors that broadcast to ``scores``."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from core.frames import input_images, target_images
 from core.networks import Generator, PatchDiscriminator, build_generator
+from core.networks.assembly import blank_generator
 from core.objective import adversarial_loss, deception_loss, mean_score, reconstruction_loss
 from train.averaging import WeightAverage
 from train.devices import autocast_dtype, local_device
@@ -20,17 +21,6 @@ from train.settings import TrainingConfig
 from train.sharding import load_optimizer, load_weights, shard, whole
 from train.stabilization import Stabilization
 from train.world import World
-
-MEASURES: Final = (
-    "discriminator_real",
-    "discriminator_fake",
-    "generator_gan",
-    "generator_distance",
-    "score_real",
-    "score_fake",
-)
-"""What a step reports, in this order: the discriminator's two losses before they are halved, the generator's before
-the distance is weighted, and the discriminator's mean scores (``core.objective.mean_score``)."""
 
 BETA2: Final = 0.999
 
@@ -49,8 +39,9 @@ class Trainer:
         self.config = config
         self.world = world or World()
         self.device = local_device(config.device, self.world)
-        # On the CPU, NCHW with oneDNN's own blocked layouts; on tensor cores, channels last.
-        self._layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+        # On tensor cores, channels last; oneDNN has layouts of its own, and FSDP takes only contiguous weights.
+        on_tensor_cores = self.device.type == "cuda" and not config.shard
+        self._layout = torch.channels_last if on_tensor_cores else torch.contiguous_format
         generator = build_generator(config.generator_config())
         discriminator = PatchDiscriminator(config.discriminator_config())
         if initial is not None:
@@ -79,7 +70,7 @@ class Trainer:
         self._run: Step = self._graphed() if config.cuda_graph else self._improve
         self.steps_done = 0
         if self.world.rank:  # the same weights everywhere, but dropout and noise of each process's own
-            torch.manual_seed(config.seed + 1_000_003 * self.world.rank)
+            torch.manual_seed(self.world.own_seed(config.seed))
 
     @property
     def rate(self) -> float:
@@ -102,14 +93,14 @@ class Trainer:
         weights = whole(generator.state_dict())
         if not self.world.is_main:
             return None
-        gathered = build_generator(self.config.generator_config())
-        gathered.load_state_dict(weights)
+        gathered = blank_generator(self.config.generator_config())  # draws no random numbers, unlike a new one
+        gathered.load_state_dict(weights, assign=True)
         return gathered.to(self.device)
 
     def step(self, batch: DeviceBatch) -> Tensor:
         """Improve the discriminator, then the generator, on one batch.
 
-        Returns ``float [6]`` on the device, in the order of MEASURES: reading it waits for the step to end.
+        Returns ``float [6]`` on the device, in the order of ``history.MEASURES``: reading it waits for the step to end.
         """
         for group in chain(*(optimizer.param_groups for optimizer in self._optimizers)):
             if isinstance(group["lr"], Tensor):
@@ -153,7 +144,8 @@ class Trainer:
             load_optimizer(optimizer, saved)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):  # a graph reads the rate's own tensor
                 group.update(lr=rate, fused=True, capturable=self.config.cuda_graph)
-        self._scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where none was needed
+            self._scaler.load_state_dict(state["scaler"])
         self.steps_done = int(state["step"])
 
     def _improve(self, input_frames: Tensor, target_frames: Tensor) -> Tensor:

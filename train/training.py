@@ -12,7 +12,7 @@ from core.configuration import build_settings
 from core.errors import EdgeError, InvalidInputError
 from core.machine import usable_cores
 from core.networks import Generator
-from train.devices import check_device, choose_device, local_device, prepare
+from train.devices import check_device, choose_device, computed_in, local_device, prepare
 from train.feeding import DeviceFeed, Feed, HostFeed, fits_in_device_memory
 from train.loader import BatchStream
 from train.order import DataOrder
@@ -26,6 +26,7 @@ from train.settings import TrainingConfig, TrainingOptions, resolve
 from train.trainer import Trainer
 from train.training_state import Progress, restore_state
 from train.watching import Watcher
+from train.world import World
 
 
 def run_job(job: Job, *, stream: TextIO) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def run_job(job: Job, *, stream: TextIO) -> dict[str, Any]:
     """
     device, why = choose_device(job.options.device)
     options, initial = _with_initial_weights(job)
-    config = resolve(options, device=device, pairs=len(job.pairs), cores=usable_cores())
+    config = resolve(options, device=device, pairs=len(job.pairs), cores=own_cores(job.world))
     check_device(config, job.world)
     if job.world.is_main:
         print(describe(config, why=why, job=job), file=stream, flush=True)
@@ -69,7 +70,7 @@ def open_feed(job: Job, config: TrainingConfig, trainer: Trainer) -> Feed:
         world=job.world,
     )
     on_gpu = trainer.device.type == "cuda"
-    threads = max(1, usable_cores() // 2) if on_gpu else 1  # a GPU takes more than one can make
+    threads = max(1, own_cores(job.world) // 2) if on_gpu else 1  # a GPU takes more than one can make
     if config.cache == "device" or (config.cache == "auto" and fits_in_device_memory(job.pairs, trainer.device)):
         return DeviceFeed(
             job.pairs,
@@ -77,7 +78,7 @@ def open_feed(job: Job, config: TrainingConfig, trainer: Trainer) -> Feed:
             steps=config.steps,
             first_step=trainer.steps_done,
             device=trainer.device,
-            threads=usable_cores(),
+            threads=own_cores(job.world),
         )
     batches = BatchStream(job.pairs, order, steps=config.steps, first_step=trainer.steps_done, threads=threads)
     return HostFeed(batches, trainer.device)
@@ -92,6 +93,10 @@ def _with_initial_weights(job: Job) -> tuple[TrainingOptions, Generator | None]:
     if job.options.init is None or job.resumed:  # a resumed run has its weights in its state
         return job.options, None
     generator, _ = load_generator(Path(job.options.init))
+    if generator.config.task is not job.options.task:  # which decides how the data is read
+        raise InvalidInputError(
+            f"{job.options.init} was trained to {generator.config.task}: give --task {generator.config.task}"
+        )
     brought = {
         name: value for name, value in generator.config.model_dump().items() if name in TrainingOptions.model_fields
     }
@@ -145,6 +150,11 @@ def _finish(recorder: Recorder, config: TrainingConfig, progress: Progress, stre
     }
 
 
+def own_cores(world: World) -> int:
+    """This process's share of the cores that it and the others on this machine may use."""
+    return max(1, usable_cores() // world.local_size)
+
+
 def export_argument(path: Path) -> str:
     """What ``p2p-export`` has to be given for the run in ``path``: nothing, it takes the newest one."""
     return "" if path.parent == Path("runs") else str(path)
@@ -159,7 +169,9 @@ def describe(config: TrainingConfig, *, why: str, job: Job) -> str:
 
     width = f"of {config.init}" if config.init else chosen(options.width)
 
-    processor = f"{config.threads} threads" if config.device == "cpu" else "mixed precision"
+    processor = computed_in(config.precision, torch.device(config.device))
+    if config.device == "cpu":
+        processor += f", {config.threads} threads"
     processes = f", {job.world.size} processes" if job.world.size > 1 else ""
     length = "as asked" if options.steps or options.epochs else f"default on {config.device}"
     kind = "ResNet " if config.architecture == "resnet" else ""

@@ -47,6 +47,8 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     with atomic_file(path) as partial:
         try:
             torch.save(state, partial)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:  # how PyTorch reports a full disk
             raise InvalidInputError(
                 f"cannot write {path}: {str(error).splitlines()[0]}; free some space there and resume the run"
@@ -66,6 +68,8 @@ def restore_state(path: Path, trainer: Trainer) -> Progress:
         trainer.restore(state["trainer"])
         _restore_random(state["random"], trainer)
         return Progress(trainer.steps_done, state["seconds"], state["waited"])
+    except torch.OutOfMemoryError:
+        raise
     except (OSError, EOFError, RuntimeError, KeyError, ValueError, TypeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
@@ -88,4 +92,4 @@ def _restore_random(states: list[dict[str, torch.Tensor]], trainer: Trainer) -> 
         if trainer.device.type == "cuda":
             torch.cuda.set_rng_state(states[rank]["cuda"], trainer.device)
     else:
-        torch.manual_seed(trainer.config.seed + 1_000_003 * rank + trainer.steps_done)
+        torch.manual_seed(trainer.world.own_seed(trainer.config.seed) + trainer.steps_done)

@@ -37,7 +37,7 @@ class Watcher:
         self._stream = stream
         self._console = Console(file=stream)
         self._opened = ExitStack()
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1 if first_step else None)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
         self._progress: Progress | None = None
         if self._console.is_terminal:
             columns = (BarColumn(None), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
@@ -64,7 +64,7 @@ class Watcher:
             self._progress.update(self._task, completed=done)
 
     def report(self, done: int, measures: Mapping[str, float], rate: float) -> float:
-        """Show and record mean ``measures`` (``trainer.MEASURES``) up to step ``done``, and its learning ``rate``.
+        """Show and record mean ``measures`` (``history.MEASURES``) up to step ``done``, and its learning ``rate``.
 
         Returns images a second since the last report.
         """
@@ -87,6 +87,10 @@ class Watcher:
             left = elapsed / (done - self._first_step) * (self._steps - done)
             self.say(f"step {done}/{self._steps}  {text}  elapsed {_clock(elapsed)}  left {_clock(left)}")
         return speed * self._batch
+
+    def restart_clock(self) -> None:
+        """Count what was done since the last report to no step: looking and saving is not training."""
+        self._last = time.perf_counter()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Record ``values`` of step ``step`` under their names."""

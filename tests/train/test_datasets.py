@@ -296,16 +296,18 @@ def test_a_disk_without_room_is_said_before_it_is_full(
     assert left_in(tmp_path) == set()
 
 
-def test_a_disk_that_fills_up_leaves_no_set(
-    server: Server, facades: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_disk_that_fills_up_leaves_no_set_and_keeps_what_was_downloaded(
+    server: Server, facades: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     server.answers = [whole(facades)]
-    monkeypatch.setattr(train.archives.shutil, "copyfileobj", full)
-    assert "No space left on device" in refused()
-    assert left_in(tmp_path) == set()
+    with monkeypatch.context() as patched:
+        patched.setattr(train.archives.shutil, "copyfileobj", full)
+        assert "No space left on device" in refused()
+    fetch()
+    assert len(server.requests) == 1
 
 
 def test_two_at_once_download_once(server: Server, facades: bytes) -> None:

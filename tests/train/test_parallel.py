@@ -4,7 +4,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,14 +16,18 @@ from train.world import World
 
 from .test_resume import tensors
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {
     "size": 32, "width": 4, "batch": 4, "steps": 6, "threads": 1, "device": "cpu", "sample_every": 3, "ema": 0.9,
 }  # fmt: skip
 ROOT = Path(__file__).parents[2]
 
 
-def two_processes(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "train.command"]
+def two_processes(
+    *arguments: object, cwd: Path, what: Sequence[str] = ("-m", "train.command")
+) -> subprocess.CompletedProcess[str]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *what]
     return subprocess.run(
         [sys.executable, *launcher, *map(str, arguments)],
         cwd=cwd,
@@ -55,7 +59,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, make_images: Callable[..., Pa
     arguments = ["--data", "data", *spelled(OPTIONS), "--no-dropout", "--out", "two"]
     done = two_processes(*arguments, cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.splitlines()[0].startswith("training on cpu (as asked; 1 threads, 2 processes)")
+    assert done.stdout.splitlines()[0].startswith("training on cpu (as asked; fp32, 1 threads, 2 processes)")
     assert done.stdout.count("training on") == 1
     return folder
 
@@ -97,29 +101,72 @@ def test_they_leave_the_same_files(runs: Path) -> None:
     assert one == two
 
 
+def killed_half_way(*arguments: object, cwd: Path) -> None:
+    """Train with two processes that end the moment their state after three steps is saved."""
+    script = """
+import os
+from torch import distributed
+from train.session import Session
+save = Session._save
+
+def save_and_end(self):
+    save(self)
+    if self.trainer.steps_done == 3:
+        distributed.barrier()
+        os._exit(9)
+
+Session._save = save_and_end
+from train.command import main
+main()
+"""
+    (cwd / "half_way.py").write_text(script)
+    done = two_processes(*arguments, cwd=cwd, what=["half_way.py"])
+    assert done.returncode != 0
+
+
 def test_one_process_goes_on_with_what_two_began(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The state of a run of two, taken after its first half, ends where the others did when one process resumes it."""
-    arguments = ["--data", runs / "data", *spelled(OPTIONS), "--no-dropout", "--out", "half"]
-    killed = ["import train.session as s, os; save = s.Session._save"]
-    killed += ["s.Session._save = lambda self: (save(self), os._exit(9) if self.trainer.steps_done == 3 else None)"]
-    killed += ["from train.command import main; main()"]
-    (tmp_path / "half_way.py").write_text("\n".join(killed))
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "half_way.py"]
-    done = subprocess.run(
-        [sys.executable, *launcher, *map(str, arguments)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode != 0
+    killed_half_way("--data", runs / "data", *spelled(OPTIONS), "--no-dropout", "--out", "half", cwd=tmp_path)
     monkeypatch.chdir(tmp_path)
     job: Job = prepare_resumption(tmp_path / "half", {}, say=lambda _line: None)
     run_job(job, stream=io.StringIO())
     one = tensors(torch.load(runs / "one" / "training_state.pt", weights_only=True)["trainer"]["generator"])
     end = tensors(torch.load(tmp_path / "half" / "training_state.pt", weights_only=True)["trainer"]["generator"])
     assert all(torch.allclose(tensor, end[name], rtol=1e-4, atol=1e-5) for name, tensor in one.items())
+
+
+def test_a_sharded_run_ends_bit_identical_when_resumed(runs: Path, tmp_path: Path) -> None:
+    """With dropout: no process may draw a random number more, or less, because of a checkpoint."""
+    arguments = ["--data", runs / "data", *spelled(OPTIONS), "--shard"]
+    assert two_processes(*arguments, "--out", "whole", cwd=tmp_path).returncode == 0
+    killed_half_way(*arguments, "--out", "half", cwd=tmp_path)
+    done = two_processes("--resume", "half", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    ends = [tensors(torch.load(tmp_path / name / "training_state.pt", weights_only=True)) for name in ("whole", "half")]
+    assert [name for name in ends[0] if not torch.equal(ends[0][name], ends[1][name])] == []
+    assert any(name.startswith("/random/1/") for name in ends[0])
+
+
+def test_a_process_that_fails_ends_the_others_in_one_line(runs: Path, tmp_path: Path) -> None:
+    script = """
+import os
+from train.run_folder import RunFolder
+from core.errors import InvalidInputError
+
+def full(self, generator, state):
+    raise InvalidInputError("the disk is full")
+
+RunFolder.save = full
+from train.command import main
+main()
+"""
+    (tmp_path / "full.py").write_text(script)
+    arguments = ["--data", runs / "data", *spelled(OPTIONS), "--out", "run"]
+    done = two_processes(*arguments, cwd=tmp_path, what=["full.py"])
+    assert done.returncode != 0
+    assert "error: the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path, make_images: Callable[..., Path]) -> None:
@@ -131,8 +178,8 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path, make_images: C
 
 def test_the_world_is_what_torchrun_says() -> None:
     assert World.from_environment({}) == World(0, 1, 0)
-    told = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}
-    assert World.from_environment(told) == World(rank=5, size=8, local_rank=1)
+    told = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+    assert World.from_environment(told) == World(rank=5, size=8, local_rank=1, local_size=4)
     assert not World.from_environment(told).is_main
     with pytest.raises(ValueError, match="start p2p-train with torchrun, or unset them"):
         World.from_environment({"RANK": "x"})

@@ -130,8 +130,10 @@ def test_a_complete_run_says_so(images: Path, make_job: MakeJob, tmp_path: Path)
 def test_killed_between_the_last_checkpoint_and_the_figures(images: Path, make_job: MakeJob, tmp_path: Path) -> None:
     run_job(make_job(images, tmp_path / "run"), stream=io.StringIO())
     before = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    (tmp_path / "run" / "metrics.json").unlink()
+    for name in ("metrics.json", "generator.safetensors"):
+        (tmp_path / "run" / name).unlink()
     resume(tmp_path / "run")
+    assert load_generator(tmp_path / "run" / "generator.safetensors")[1].step == 4
     after = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert (after["step"], after["validation"]) == (4, before["validation"])
 

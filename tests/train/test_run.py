@@ -68,7 +68,7 @@ def test_a_run_folder_holds_what_it_should(images: Path, make_job: MakeJob, tmp_
     assert metrics["validation"] == summary["validation"]
     lines = told.getvalue().splitlines()
     assert lines[0].startswith(
-        "training on cpu (as asked; 1 threads): width 4 (as asked), 5 levels, 32x32, batch 1, 4 steps"
+        "training on cpu (as asked; fp32, 1 threads): width 4 (as asked), 5 levels, 32x32, batch 1, 4 steps"
     )
     assert lines[-1] == f"next: p2p-export {run}"
     assert_recorded(run / "tensorboard")

@@ -9,8 +9,9 @@ import torch
 
 from core.frames import Size, frames_to_array
 from train.feeding import DeviceBatch
+from train.history import MEASURES
 from train.settings import TrainingConfig, TrainingOptions, resolve
-from train.trainer import MEASURES, Trainer
+from train.trainer import Trainer
 
 
 def config(**values: object) -> TrainingConfig:
@@ -144,3 +145,36 @@ def test_bf16_on_request() -> None:
     assert not torch.equal(expected, measured)
     assert torch.allclose(expected, measured, rtol=0.05)
     assert all(parameter.dtype == torch.float32 for parameter in half.generator.parameters())
+
+
+def test_the_gradients_are_those_of_the_halved_and_the_weighted_loss() -> None:
+    """Adam's first moment after one step is (1 - beta1) times the gradient; its sign alone would not show the scale."""
+    torch.manual_seed(0)
+    settings = config(dropout=False, norm="none", lr=1e-12)
+    trainer, reference = Trainer(settings), Trainer(settings)
+    reference.generator.load_state_dict(trainer.generator.state_dict())
+    reference.discriminator.load_state_dict(trainer.discriminator.state_dict())
+    batch = some_batch()
+    source, target = (torch.from_numpy(frames_to_array(frames.numpy())) for frames in batch)
+    fake = reference.generator(source)
+    softplus, score = torch.nn.functional.softplus, reference.discriminator
+    halved = 0.5 * (softplus(-score(source, target)).mean() + softplus(score(source, fake.detach())).mean())
+    weighted = softplus(-score(source, fake)).mean() + 100 * (fake - target).abs().mean()
+    wanted = (
+        torch.autograd.grad(weighted, list(reference.generator.parameters()), retain_graph=True),
+        torch.autograd.grad(halved, list(score.parameters())),
+    )
+    trainer.step(batch)
+    for optimizer, gradients in zip(trainer.state()["optimizers"], wanted, strict=True):
+        for index, gradient in enumerate(gradients):
+            moment = optimizer["state"][index]["exp_avg"]
+            assert torch.allclose(moment, 0.5 * gradient, rtol=1e-3, atol=1e-3 * float(moment.abs().max()) + 1e-12)
+
+
+def test_a_state_without_a_loss_scaler_fits_everywhere() -> None:
+    """As one saved on a CPU and resumed on a GPU in fp16: nothing is there to be restored."""
+    trainer, other = Trainer(config()), Trainer(config())
+    trainer.step(some_batch())
+    other._scaler = torch.amp.GradScaler("cpu", enabled=True)
+    other.restore(trainer.state())
+    assert other.steps_done == 1
