@@ -42,9 +42,11 @@ format: $(INSTALLED)  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED)  ## measure the fused graph against naive export, eager PyTorch and start-up
+bench: $(INSTALLED)  ## measure the fused graph, start-up and training against plain ways of doing the same
 	$(BIN)/python -m benchmarks.fused_graph
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.training --width 64 --batch 1
+	$(BIN)/python -m benchmarks.training --width 16 --batch 1,4
 
 clean:  ## remove what the targets above made, .venv included
 	rm -rf $(VENV) build *.egg-info demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

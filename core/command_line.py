@@ -48,13 +48,22 @@ def run_command(command: Callable[..., Any], *, name: str) -> NoReturn:
         raise
     if code == INTERRUPTED:
         fail("interrupted", INTERRUPTED)
+    _end_quietly()
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Print ``message`` as one line on stderr and leave with ``code``."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    _end_quietly()
     sys.exit(code)
+
+
+def _end_quietly() -> None:
+    """All is said and cleaned up: a signal from now on may end the process, and not with a traceback of its own."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _discard_output() -> None:

@@ -12,6 +12,7 @@ from core.configuration import build_settings
 from core.errors import EdgeError, InvalidInputError
 from core.machine import usable_cores
 from core.networks import Generator
+from train.defaults import resolve
 from train.devices import check_device, choose_device, computed_in, local_device, prepare
 from train.feeding import DeviceFeed, Feed, HostFeed, fits_in_device_memory
 from train.loader import BatchStream
@@ -22,7 +23,7 @@ from train.recording import Recorder
 from train.run_folder import RunFolder, open_run, reopen_run
 from train.run_record import RunRecord
 from train.session import Session
-from train.settings import TrainingConfig, TrainingOptions, resolve
+from train.settings import TrainingConfig, TrainingOptions
 from train.trainer import Trainer
 from train.training_state import Progress, restore_state
 from train.watching import Watcher

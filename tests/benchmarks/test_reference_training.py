@@ -11,9 +11,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.reference_training import AlignedDataset, ReferenceModel
 from benchmarks.training import check_same_work
 from core.frames import Size, frames_to_array, write_image
+from train.defaults import resolve
 from train.feeding import DeviceBatch
-from train.settings import TrainingOptions, resolve
-from train.trainer import MEASURES, Trainer
+from train.history import MEASURES
+from train.settings import TrainingOptions
+from train.trainer import Trainer
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from core.frames import Size
+from train.defaults import resolve
 from train.devices import prepare
 from train.feeding import DeviceBatch
 from train.preparation import Job
-from train.settings import TrainingConfig, TrainingOptions, resolve
+from train.settings import TrainingConfig, TrainingOptions
 from train.trainer import Trainer
 from train.training import run_job
 from train.world import World

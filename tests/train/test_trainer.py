@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from core.frames import Size, frames_to_array
+from train.defaults import resolve
 from train.feeding import DeviceBatch
 from train.history import MEASURES
-from train.settings import TrainingConfig, TrainingOptions, resolve
+from train.settings import TrainingConfig, TrainingOptions
 from train.trainer import Trainer
 
 
