@@ -134,9 +134,23 @@ def check_link(link: Path) -> None:
     """
     if link.exists() and not link.is_symlink():
         raise InvalidInputError(f"{link} is not a link that this tool made: move it away")
-    folder = next(parent for parent in link.absolute().parents if parent.exists())
+    check_creatable(link)
+
+
+def check_creatable(path: Path) -> None:
+    """Refuse a place that could not be made, before the work that is to go there.
+
+    Raises:
+        InvalidInputError: if the folder it would lie in is none, or cannot be written to.
+    """
+    try:
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        path.resolve()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or "its links lead in a circle"
+        raise InvalidInputError(f"{path} cannot be made: {reason}; choose another place") from error
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InvalidInputError(f"{folder} cannot be written to, and {link} is to be made there: work elsewhere")
+        raise InvalidInputError(f"{folder} cannot be written to, and {path} is to be made there: work elsewhere")
 
 
 def find_latest(folder: Path) -> Path | None:

@@ -93,6 +93,8 @@ def read_image(path: Path) -> Frame:
     Raises:
         InvalidInputError: if there is no such file or it cannot be decoded.
     """
+    if is_special(path):
+        raise InvalidInputError(f"{path} is not a file: replace or remove it")
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
@@ -119,6 +121,11 @@ def write_image(path: Path, frame: Frame) -> None:
         data.tofile(partial)
 
 
+def is_special(path: Path) -> bool:
+    """Whether ``path`` is there and is no file: a pipe would be waited for, a device read without end."""
+    return path.exists() and not path.is_file()
+
+
 def list_images(folder: Path) -> list[Path]:
     """The image files directly in ``folder``, sorted by name; hidden ones (macOS's ``._a.jpg``) are no images.
 
@@ -131,7 +138,7 @@ def list_images(folder: Path) -> list[Path]:
         files = [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:
         raise InvalidInputError(f"cannot read the folder {folder}: {error.strerror}") from error
-    images = sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
+    images = sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and not is_special(path))
     if not images:
         raise InvalidInputError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return images

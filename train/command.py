@@ -153,6 +153,9 @@ def train(
         raise InvalidInputError(f"{_option(modes[0])} and {_option(modes[1])} exclude each other: give one of them")
     stream = sys.stderr if as_json else sys.stdout
     require_opencv()
+    from core.opencv import quiet_opencv
+
+    quiet_opencv(threads=1)  # frames are small, and the cores belong to the networks
     if modes:
         _refuse_beside(modes[0], given - NEVER_CONFIGURED - GOES_WITH[modes[0]])
         values = {key: parameters[key] for key in given & GOES_WITH[modes[0]]}
@@ -172,11 +175,15 @@ def train(
 
 
 def _train(values: dict[str, Any], stream: TextIO) -> dict[str, Any]:
-    from train.preparation import prepare_job
+    from train.preparation import check_text, prepare_job
 
     options = {key: value for key, value in values.items() if key not in OF_A_FOLDER}
     out, name = values.get("out"), values.get("name")
-    skip_broken = bool(values.get("skip_broken"))
+    for key in ("out", "name"):
+        check_text(key, values.get(key))
+    skip_broken = values.get("skip_broken", False)
+    if not isinstance(skip_broken, bool):
+        raise InvalidInputError(f"skip_broken = {skip_broken!r}: input should be true or false")
     job = prepare_job(
         options, out=out if out is None else Path(out), name=name, skip_broken=skip_broken, say=_sayer(stream)
     )

@@ -19,12 +19,17 @@ def read_config(path: Path, known: Collection[str]) -> dict[str, Any]:
     Raises:
         InvalidInputError: if it cannot be read, is no table of options, or names an unknown one.
     """
+    if path.exists() and not path.is_file():
+        raise InvalidInputError(f"{path} is not a file: a configuration is a .yaml, .toml or .json file")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InvalidInputError(f"cannot read the configuration {path}: {reason}") from error
-    values = _parse(path, text)
+    try:
+        values = _parse(path, text)
+    except RecursionError as error:
+        raise InvalidInputError(f"{path} is nested too deeply to hold options") from error
     if path.suffix.lower() == ".json" and isinstance(values, dict) and "training" in values:
         values = _as_asked_for(values["training"])
     if not isinstance(values, dict):

@@ -1,14 +1,19 @@
 """What a user gave as ``--data``, found: a folder, a video, a data set of the paper by name, or what is built in."""
 
+from collections import Counter
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
 
 from core.conditions import Condition
-from core.configuration import BUILT_IN_DATA, Layout, Task
+from core.configuration import BUILT_IN_DATA, GENERATOR_FILE, Layout, Task
 from core.data_layout import check_layout, find_data, odd_one_out, readable
 from core.errors import InvalidInputError
 from train.datasets import DATASETS, fetch_dataset, hint
+
+UNREAD: Final = frozenset({".heic", ".heif", ".avif", ".jxl", ".gif", ".raw", ".dng", ".cr2", ".nef", ".arw"})
+"""Pictures that are not read here."""
 
 
 def locate_data(
@@ -48,12 +53,29 @@ def locate_data(
         return _named(name, layout, condition, task, say)
     else:
         raise InvalidInputError(_unknown(given))
+    if (path / GENERATOR_FILE).is_file():
+        raise InvalidInputError(f"{path} is a run, not data: go on with it with --resume, or start from it with --init")
     root, chosen = find_data(path.resolve(), layout=layout, condition=condition, task=task)
+    _tell_of_the_unread(root, say)
     if root.is_file():
         say(f"{root}: every frame is decoded once to find those that differ, and again to read them")
     if layout is None and chosen is Layout.PAIRS:
         _explain_pairs(root, condition, say)
     return str(root), chosen
+
+
+def _tell_of_the_unread(root: Path, say: Callable[[str], None]) -> None:
+    """Phones and browsers save pictures that OpenCV does not read; a part of the data should not go missing unsaid."""
+    if not root.is_dir():
+        return
+    with readable(root):
+        folders = [root, *(path for path in root.iterdir() if path.is_dir())]
+        unread = Counter(
+            path.suffix.upper() for folder in folders for path in folder.iterdir() if path.suffix.lower() in UNREAD
+        )
+    if unread:
+        kinds = ", ".join(f"{number} {suffix}" for suffix, number in sorted(unread.items()))
+        say(f"{root}: left out, since their kind is not read: {kinds}; convert them to JPEG or PNG to train on them")
 
 
 def _built_in_layout(layout: Layout | None, condition: Condition, task: Task) -> Layout:

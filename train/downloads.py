@@ -22,6 +22,8 @@ TIMEOUT_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = (1.0, 3.0, 10.0)
 """Waits before each new attempt; what was received since the last one starts the count again."""
 _BLOCK: Final = 2**18
+MAX_BYTES: Final = 2**35
+"""More than any set has; what a server may send that does not say how much it will."""
 _RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -70,7 +72,10 @@ def _receive(url: str, part: Path, show: Callable[[int, int | None], None]) -> N
     start, tag = _length(part), _read_tag(part)
     if not tag:
         start = 0
-    request = urllib.request.Request(url, headers={"User-Agent": "pix2pix-edge"})
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": "pix2pix-edge"})
+    except ValueError as error:
+        raise InvalidInputError(f"{url} is no address ({error})") from error
     if start:
         request.add_header("Range", f"bytes={start}-")
         request.add_header("If-Range", tag)
@@ -122,6 +127,11 @@ def _append(
                 break
             file.write(block)
             done += len(block)
+            if done > (bound := MAX_BYTES if total is None else total):
+                part.unlink()
+                raise InvalidInputError(f"the server sends more than {bound} bytes, and no end can be seen")
+            if done % (64 * _BLOCK) < len(block):
+                _check_room(part, total or done, done)
             show(done, total)
         file.flush()
         os.fsync(file.fileno())

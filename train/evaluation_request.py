@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from core.atomic import check_creatable
 from core.configuration import GENERATOR_FILE, DataConfig, Direction, Layout, Settings, build_settings
 from core.errors import CheckpointError, InvalidInputError
 from core.pairs import Split
@@ -78,6 +79,7 @@ def check_request(request: EvaluationRequest) -> None:
         raise CheckpointError(f"{path} holds no {GENERATOR_FILE}: give --evaluate a run's folder or a checkpoint")
     folder = request.folder
     if not folder.exists():
+        check_creatable(folder)
         return
     if not folder.is_dir():
         raise InvalidInputError(f"{folder} exists and is not a folder: choose another with --out")

@@ -124,6 +124,7 @@ def smoothed(values: Values, window: int) -> Values:
 def _dress(axes: "Axes", panel: Panel, *, steps: int, lowest: bool) -> None:
     axes.set_title(panel.title, fontsize=10, loc="left", color=INK)
     axes.set_xlim(0, max(1, steps))
+    axes.locator_params(axis="x", integer=True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#9aa7b1")
     axes.grid(color=GRID, linewidth=0.8)

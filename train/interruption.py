@@ -2,23 +2,32 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Final
+
+ECHO_SECONDS: Final = 2.0
 
 
 @contextmanager
 def interrupts_held() -> Iterator[threading.Event]:
-    """Note the first SIGINT or SIGTERM in the event that is yielded, for the block to look at; a second one interrupts.
+    """Note the first SIGINT or SIGTERM in the event that is yielded, for the block to look at; a later one interrupts.
 
-    Outside of the main thread signals cannot be caught: the event is then never set.
+    What follows within ECHO_SECONDS is the same wish: ``torchrun`` and other wrappers pass on what a terminal has sent
+    to all of its processes already. Outside of the main thread signals cannot be caught: the event is then never set.
     """
     interrupted = threading.Event()
+    first = 0.0
 
     def note(_signal: int, _frame: FrameType | None) -> None:
-        if interrupted.is_set():
+        nonlocal first
+        if not interrupted.is_set():
+            first = time.monotonic()
+            interrupted.set()
+        elif time.monotonic() - first > ECHO_SECONDS:
             raise KeyboardInterrupt
-        interrupted.set()
 
     if threading.current_thread() is not threading.main_thread():
         yield interrupted

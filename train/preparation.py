@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from core.atomic import check_link, find_latest
+from core.atomic import check_creatable, check_link, find_latest
 from core.conditions import Condition
 from core.configuration import (
     BUILT_IN_DATA,
@@ -31,7 +31,7 @@ from train.data_check import check_splits
 from train.data_source import locate_data
 from train.evaluation_request import EvaluationRequest, check_request
 from train.loader import CachedPairs
-from train.run_record import LOCK_FILE, RunRecord
+from train.run_record import LOCK_FILE, STATE_FILE, RunRecord
 from train.settings import TrainingConfig, TrainingOptions
 from train.world import World
 
@@ -39,6 +39,7 @@ RUNS: Final = Path("runs")
 LATEST: Final = RUNS / "latest"
 """Points at the newest run, wherever that is: ``p2p-export`` without arguments takes it."""
 EVALUATED_PAIRS: Final = 50
+MANY_PAIRS: Final = 1000
 
 Say = Callable[[str], None]
 
@@ -89,6 +90,8 @@ def prepare_job(
     """
     world = World.from_environment()
     values = {key: value for key, value in values.items() if value is not None}
+    for key in ("data", "init"):
+        check_text(key, values.get(key))
     given = frozenset(values)
     source = build_settings(_Source, **{key: values[key] for key in _Source.model_fields if key in values})
     own = {key: value for key, value in values.items() if key not in ("data", "layout")}
@@ -136,6 +139,11 @@ def prepare_resumption(place: Path, changes: Mapping[str, Any], *, say: Say) -> 
         raise InvalidInputError(
             f"{place} is complete ({record.training.steps} steps): export it with p2p-export {place}, or train on from "
             f"its weights with --init {place}"
+        )
+    if not (place / STATE_FILE).is_file() and (place / GENERATOR_FILE).is_file():
+        raise InvalidInputError(
+            f"{place} has a generator and no {STATE_FILE} to go on from: start a new run from its weights with "
+            f"--init {place}"
         )
     world = World.from_environment()
     _check_share(record.training.batch, world)
@@ -199,6 +207,12 @@ def find_generator(place: Path) -> Path:
     return folder / GENERATOR_FILE
 
 
+def check_text(name: str, value: object) -> None:
+    """Refuse what a configuration file has for an option that is a path or a name, and is neither."""
+    if not isinstance(value, str | Path | None):
+        raise InvalidInputError(f"{name} = {value!r}: input should be text")
+
+
 def choose_folder(out: Path | None, name: str | None, *, data: str, world: World) -> Path:
     """Where a run goes: ``out``, ``runs/<name>``, or ``runs/<data>-<date>-<time>``, numbered where that is taken.
 
@@ -209,7 +223,7 @@ def choose_folder(out: Path | None, name: str | None, *, data: str, world: World
     """
     if out is not None and name is not None:
         raise InvalidInputError("--out and --name both name the run's folder: give one of them")
-    if name is not None and (Path(name).name != name or name.startswith(".") or name == LATEST.name):
+    if name is not None and (not is_plain_name(name) or name.startswith(".")):
         raise InvalidInputError(f"--name {name!r} cannot name a folder below {RUNS}: give a plain name, like houses")
     if out is None and name is None:
         stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
@@ -218,6 +232,8 @@ def choose_folder(out: Path | None, name: str | None, *, data: str, world: World
         folder = out or RUNS / str(name)
     if world.is_main and folder.exists() and (not folder.is_dir() or any(_left_behind(folder))):
         raise InvalidInputError(f"{folder} exists and is not an empty folder: choose another with --out")
+    if not folder.exists():
+        check_creatable(folder)
     own_name = folder.resolve().name
     if not is_plain_name(own_name):
         raise InvalidInputError(f"{own_name!a} cannot be the name of a run: choose another with --out or --name")
@@ -251,12 +267,17 @@ def _open_data(
     pairs = CachedPairs(open_pairs(data, Split.TRAIN), jitter_size(options.size, options.jitter))
     held_out = open_pairs(data, Split.VAL)
     if options.data != BUILT_IN_DATA:
+        if len(pairs) > MANY_PAIRS:
+            say(f"reading {len(pairs)} pairs once, to find broken ones now and not in an hour")
         reads = ((pairs.source, pairs.read), (held_out, functools.partial(held_out.read, size=options.size)))
         splits = [(read, [source.name(index) for index in range(len(source))]) for source, read in reads]
         broken = check_splits(splits, threads=usable_cores(), skip=skip_broken, say=say)
         if broken:
             without = options.model_copy(update={"skipped": (*options.skipped, *broken)})
             return _open_data(without, skip_broken=False, say=say)
+    training = {pairs.source.name(index) for index in range(len(pairs))}
+    if options.data != BUILT_IN_DATA and any(held_out.name(index) in training for index in range(len(held_out))):
+        say(f"{options.data} has too few images to keep any apart: the figures will be those of the training pairs")
     chosen = spread(len(held_out), EVALUATED_PAIRS)
     return options, pairs, [held_out.read(i, options.size) for i in chosen]
 
@@ -270,4 +291,4 @@ def _check_share(batch: int, world: World) -> None:
 
 def _size(value: Any) -> Size:
     """A size as the command line (text), a configuration file (a number) or a run's record (two numbers) has it."""
-    return Size(*value) if isinstance(value, list) and len(value) == 2 else parse_size(str(value))
+    return parse_size("x".join(map(str, value)) if isinstance(value, list) else str(value))

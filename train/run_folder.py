@@ -17,9 +17,9 @@ from core.machine import this_machine
 from core.networks import Generator
 from train.evaluation import Quality
 from train.preparation import LATEST, numbered
-from train.run_record import CONFIG_FILE, LOCK_FILE, RunRecord
+from train.run_record import CONFIG_FILE, LOCK_FILE, STATE_FILE, RunRecord
 from train.settings import TrainingConfig
-from train.training_state import STATE_FILE, Progress, write_state
+from train.training_state import Progress, write_state
 
 METRICS_FILE: Final = "metrics.json"
 PLOT_FILE: Final = "losses.png"

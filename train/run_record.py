@@ -17,6 +17,8 @@ from train.settings import TrainingConfig
 CONFIG_FILE: Final = "config.json"
 LOCK_FILE: Final = ".lock"
 """Held by the process that trains the run; the operating system lets go of it however that process ends."""
+STATE_FILE: Final = "training_state.pt"
+"""What ``--resume`` goes on from (``train.training_state``)."""
 FORMAT_VERSION: Final = 1
 
 

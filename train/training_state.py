@@ -1,6 +1,8 @@
 """What a run goes on from after it was ended by whatever ended it: one file, whole or absent."""
 
 import pickle
+import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +14,6 @@ from core.errors import CheckpointError, InvalidInputError
 from train.parallel import gathered
 from train.trainer import Trainer
 
-STATE_FILE: Final = "training_state.pt"
 FORMAT_VERSION: Final = 1
 
 
@@ -50,9 +51,7 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:  # how PyTorch reports a full disk
-            raise InvalidInputError(
-                f"cannot write {path}: {str(error).splitlines()[0]}; free some space there and resume the run"
-            ) from error
+            raise InvalidInputError(f"cannot write {path}: is the disk full? Free some space there") from error
 
 
 def restore_state(path: Path, trainer: Trainer) -> Progress:
@@ -62,19 +61,44 @@ def restore_state(path: Path, trainer: Trainer) -> Progress:
         CheckpointError: if it is damaged, or of another network.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["format_version"] != FORMAT_VERSION:
-            raise CheckpointError(f"{path} has format version {state['format_version']}, not {FORMAT_VERSION}")
+        state = _load(path)
+        progress = Progress(state["trainer"]["step"], float(state["seconds"]), float(state["waited"]))
+        steps = trainer.config.steps
+        if type(progress.step) is not int or not 0 <= progress.step <= steps:
+            raise ValueError(f"it is at step {progress.step!r} of {steps}")
         trainer.restore(state["trainer"])
         _restore_random(state["random"], trainer)
-        return Progress(trainer.steps_done, state["seconds"], state["waited"])
     except torch.OutOfMemoryError:
         raise
-    except (OSError, EOFError, RuntimeError, KeyError, ValueError, TypeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"{path} is damaged or of another run ({reason}): start again, from the generator that is left with --init"
-        ) from error
+    except pickle.UnpicklingError as error:
+        raise _unusable(path, "it holds more than tensors, and opening that could run code") from error
+    except _DAMAGE as error:
+        raise _unusable(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+    return progress
+
+
+_DAMAGE = (OSError, EOFError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, zipfile.BadZipFile)
+"""What reading nonsense ends in."""
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """What ``write_state`` wrote; ValueError if a byte of it has changed since."""
+    with zipfile.ZipFile(path) as archive:  # PyTorch writes checksums, and does not look at them
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the checksum of {damaged} is wrong")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    if state["format_version"] != FORMAT_VERSION:
+        raise ValueError(f"it has format version {state['format_version']}, not {FORMAT_VERSION}")
+    return dict(state)
+
+
+def _unusable(path: Path, reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is damaged or of another run ({reason}): start again, from the generator that is left with --init"
+    )
 
 
 def _random_state(device: torch.device) -> dict[str, torch.Tensor]:

@@ -67,6 +67,10 @@ def assert_refused(*arguments: object, cwd: Path, because: str) -> None:
         (["--evaluate", "full"], "holds no generator.safetensors"),
         (["--import", "nothing.pth"], "there is no file nothing.pth"),
         (["--init", "nothing"], "there is no run nothing"),
+        (["--name", ""], "cannot name a folder below runs"),
+        (["--out", "full/thesis.txt/run"], "thesis.txt cannot be written to"),
+        (["--config", "text.yaml"], "name = 7: input should be text"),
+        (["--config", "yes.yaml"], "skip_broken = 'maybe': input should be true or false"),
         (["--config", "nothing.yaml"], "cannot read the configuration nothing.yaml"),
         (["--config", "full/thesis.txt"], "a configuration is a .yaml, .toml or .json file"),
     ],
@@ -75,6 +79,8 @@ def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], because: st
     (tmp_path / "empty").mkdir()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
+    (tmp_path / "text.yaml").write_text("name: 7")
+    (tmp_path / "yes.yaml").write_text("skip_broken: maybe")
     assert_refused(*arguments, cwd=tmp_path, because=because)
 
 

@@ -1,5 +1,6 @@
 """What ``--data`` may name, and what is said about it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 
 from core.conditions import Condition
-from core.configuration import BUILT_IN_DATA, Layout, Task
+from core.configuration import BUILT_IN_DATA, DataConfig, Layout, Task
 from core.errors import InvalidInputError
 from core.frames import write_image
+from core.pairs import Split, open_pairs
 from train.data_source import locate_data
 
 
@@ -92,3 +94,27 @@ def test_a_doubtful_choice_is_said(tmp_path: Path, make_images: Callable[..., Pa
     assert locate(pairs, layout=Layout.PAIRS, say=lines.append)[1] is Layout.PAIRS
     assert locate(pairs, condition=Condition.EDGES, say=lines.append)[1] is Layout.PHOTOS
     assert not lines
+
+
+def test_kinds_that_are_not_read_are_counted(tmp_path: Path, make_images: Callable[..., Path]) -> None:
+    data = make_images(tmp_path / "data", 2)
+    for name in ("a.HEIC", "b.heic", "c.gif"):
+        (data / name).touch()
+    told: list[str] = []
+    locate(str(data), say=told.append)
+    assert any("left out, since their kind is not read: 1 .GIF, 2 .HEIC" in line for line in told)
+
+
+def test_a_run_is_no_data(tmp_path: Path, make_images: Callable[..., Path]) -> None:
+    run = make_images(tmp_path / "run", 1)
+    (run / "generator.safetensors").touch()
+    with pytest.raises(InvalidInputError, match=r"is a run, not data: go on with it with --resume"):
+        locate(str(run))
+
+
+def test_what_is_no_file_does_not_hold_up_the_search(tmp_path: Path, make_images: Callable[..., Path]) -> None:
+    data = make_images(tmp_path / "data", 2)
+    os.mkfifo(data / "pipe.png")
+    source, layout = locate(str(data), condition=Condition.EDGES)
+    pairs = open_pairs(DataConfig(source=source, layout=layout, condition=Condition.EDGES), Split.TRAIN)
+    assert "pipe.png" not in {pairs.name(index) for index in range(len(pairs))}

@@ -1,5 +1,6 @@
 """The paper's sets by name, from a server on this machine that is not always kind."""
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -212,7 +213,7 @@ def test_a_connection_that_never_holds_is_given_up(server: Server, facades: byte
     server.answers = [lambda handler: handler.send(200, facades[:1000], len(facades))]  # and no way to continue
     assert f"broke off after 1000 of {len(facades)} bytes" in refused()
     assert len(server.requests) == 3
-    assert "facades" not in left_in(tmp_path)
+    assert not {name for name in left_in(tmp_path) if not name.endswith(".tag")}
 
 
 def test_a_missing_file_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
@@ -352,3 +353,24 @@ def test_a_cache_that_cannot_be_written_or_holds_something_else_is_refused(
     with pytest.raises(InvalidInputError, match=CACHE_VARIABLE):
         fetch()
     assert not server.requests
+
+
+def test_a_server_that_never_ends_is_stopped(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                handler.wfile.write(bytes(2**16))
+
+    monkeypatch.setattr(train.downloads, "MAX_BYTES", 2**20)
+    server.answers = [endless]
+    assert "sends more than 1048576 bytes" in refused()
+    assert not {name for name in left_in(tmp_path) if not name.endswith(".tag")}
+
+
+@pytest.mark.parametrize("url", ["http://[::bad/", "ftp://127.0.0.1/", "file:///etc"])
+def test_what_is_no_address_is_one_line(monkeypatch: pytest.MonkeyPatch, server: Server, url: str) -> None:
+    monkeypatch.setenv("PIX2PIX_EDGE_DATASETS_URL", url)
+    assert "address" in refused()
+    assert server.requests == []

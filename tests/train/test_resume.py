@@ -221,3 +221,51 @@ def test_infinite_weights_are_never_saved(
     with pytest.raises(DivergedError, match=r"a weight of the generator became infinite in step 4: .*last good"):
         run_job(make_job(images, tmp_path / "run"), stream=io.StringIO())
     assert torch.load(tmp_path / "run" / "training_state.pt", weights_only=True)["trainer"]["step"] == 2
+
+
+def test_a_lost_state_does_not_restart_the_run(interrupted: Path) -> None:
+    (interrupted / "training_state.pt").unlink()
+    before = (interrupted / "history.csv").read_bytes()
+    with pytest.raises(InvalidInputError, match=r"has a generator and no training_state.pt .* --init"):
+        prepare_resumption(interrupted, {}, say=silent)
+    assert (interrupted / "history.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seconds": "abc"},
+        {"format_version": 7},
+        {"trainer": {"step": 2.5}},
+        {"trainer": {"step": 10**9}},
+        {"trainer": {"optimizers": "x"}},
+    ],
+)
+def test_a_state_that_makes_no_sense_is_one_line(interrupted: Path, change: dict[str, Any]) -> None:
+    path = interrupted / "training_state.pt"
+    state = torch.load(path, weights_only=True)
+    for key, value in change.items():
+        state[key] = {**state[key], **value} if isinstance(value, dict) else value
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match="is damaged or of another run"):
+        run_job(prepare_resumption(interrupted, {}, say=silent), stream=io.StringIO())
+
+
+def test_a_flipped_byte_is_noticed(interrupted: Path) -> None:
+    path = interrupted / "training_state.pt"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is damaged or of another run"):
+        run_job(prepare_resumption(interrupted, {}, say=silent), stream=io.StringIO())
+
+
+def test_a_state_that_runs_code_is_not_opened(interrupted: Path, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return Path.touch, (tmp_path / "sprung",)  # type: ignore[return-value]
+
+    torch.save({"format_version": 1, "trap": Trap()}, interrupted / "training_state.pt")
+    with pytest.raises(CheckpointError, match="holds more than tensors, and opening that could run code"):
+        run_job(prepare_resumption(interrupted, {}, say=silent), stream=io.StringIO())
+    assert not (tmp_path / "sprung").exists()
