@@ -11,7 +11,7 @@ import numpy as np
 from core.conditions import Condition
 from core.configuration import Direction, Layout, Task
 from core.errors import InvalidInputError
-from core.frames import IMAGE_SUFFIXES, Size, list_images
+from core.frames import IMAGE_SUFFIXES, Size, is_special, list_images
 from core.splits import Split
 
 MAX_DESCENT: Final = 3
@@ -195,7 +195,7 @@ def _check_images(root: Path) -> list[Path]:
     assert folder is not None
     with readable(folder):
         entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        images = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES]
+        images = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES and not is_special(path)]
         if images:
             return images
         folders = [path.name for path in entries if path.is_dir()]

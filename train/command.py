@@ -121,7 +121,10 @@ def train(
     ] = 0,
     sample_every: Annotated[
         int | None,
-        typer.Option(help="Steps between sample sheets, each with a validation and a checkpoint. [default: a tenth]"),
+        typer.Option(
+            help="Steps between sample sheets (rows: input, output, target), each with a validation and a checkpoint. "
+            "[default: a tenth]"
+        ),
     ] = None,
     checkpoint_minutes: Annotated[float, typer.Option(help="Make a checkpoint when the last one is so old.")] = 5.0,
     skip_broken: Annotated[

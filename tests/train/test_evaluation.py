@@ -99,7 +99,7 @@ def test_it_measures_what_is_deployed_and_agrees_with_the_run(make_run: MakeRun,
     quality = evaluate(generator, pairs, batch=batch)
     summary = json.loads((folder / "summary.json").read_text())
     assert quality.l1 == pytest.approx(summary["mean"]["l1"])
-    assert quality.psnr_db == pytest.approx(summary["psnr_of_mean_error_db"])
+    assert quality.psnr_db == pytest.approx(summary["mean"]["psnr_db"])
     assert quality.ssim == pytest.approx(summary["mean"]["ssim"])
 
 
