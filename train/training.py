@@ -54,7 +54,7 @@ def run_job(job: Job, *, stream: TextIO) -> dict[str, Any]:
             feed = opened.enter_context(open_feed(job, config, trainer))
             recorder = opened.enter_context(_recorder(job, run, stream, before.step)) if run else None
             progress = Session(trainer, feed, recorder, before).train()
-            return _finish(recorder, config, progress, stream) if recorder else {}
+            return _finish(recorder, config, progress) if recorder else {}
     except torch.OutOfMemoryError as error:
         raise EdgeError("the GPU has too little memory: train with a smaller --batch, --size or --width") from error
 
@@ -129,7 +129,7 @@ def _recorder(job: Job, run: RunFolder, stream: TextIO, first_step: int) -> Iter
         yield Recorder(run, watcher, job.held_out, first_step=first_step)
 
 
-def _finish(recorder: Recorder, config: TrainingConfig, progress: Progress, stream: TextIO) -> dict[str, Any]:
+def _finish(recorder: Recorder, config: TrainingConfig, progress: Progress) -> dict[str, Any]:
     run, quality = recorder.run, recorder.quality
     assert quality is not None  # the last step is always looked at
     recorder.finish()
