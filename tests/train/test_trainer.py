@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from core.frames import Size, frames_to_array
 from train.defaults import resolve
@@ -53,29 +54,33 @@ def test_losses_are_those_of_the_equations(gan: str, distance: str) -> None:
     assert len(MEASURES) == len(measured)
 
 
+def with_gradients(*, lr: float) -> tuple[Trainer, Trainer, dict[str, tuple[Tensor, ...]]]:
+    """A trainer, another with the same weights, and the gradients that equations 1, 3 and 4 give on ``some_batch``."""
+    torch.manual_seed(0)
+    settings = config(dropout=False, norm="none", lr=lr)
+    trainer, reference = Trainer(settings), Trainer(settings)
+    reference.generator.load_state_dict(trainer.generator.state_dict())
+    reference.discriminator.load_state_dict(trainer.discriminator.state_dict())
+    source, target = (torch.from_numpy(frames_to_array(frames.numpy())) for frames in some_batch())
+    fake = reference.generator(source)
+    softplus, score = torch.nn.functional.softplus, reference.discriminator
+    halved = 0.5 * (softplus(-score(source, target)).mean() + softplus(score(source, fake.detach())).mean())
+    whole = softplus(-score(source, fake)).mean() + 100 * (fake - target).abs().mean()
+    gradients = {
+        "discriminator": torch.autograd.grad(halved, list(score.parameters())),
+        "generator": torch.autograd.grad(whole, list(reference.generator.parameters())),
+    }
+    return trainer, reference, gradients
+
+
 def test_each_update_follows_its_own_objective() -> None:
     """Adam's first step moves every weight by the rate against the sign of its gradient: compare all the signs.
 
     Gradients too small to tell are left out: a float of a weight's size does not hold the step, or the discriminator's
     own update turns them round.
     """
-    torch.manual_seed(0)
-    settings = config(dropout=False, norm="none", lr=1e-6)
-    trainer, reference = Trainer(settings), Trainer(settings)
-    reference.generator.load_state_dict(trainer.generator.state_dict())
-    reference.discriminator.load_state_dict(trainer.discriminator.state_dict())
-    batch = some_batch()
-    source, target = (torch.from_numpy(frames_to_array(frames)) for frames in (each.numpy() for each in batch))
-    fake = reference.generator(source)
-    softplus = torch.nn.functional.softplus
-    score = reference.discriminator
-    halved = 0.5 * (softplus(-score(source, target)).mean() + softplus(score(source, fake.detach())).mean())
-    whole = softplus(-score(source, fake)).mean() + 100 * (fake - target).abs().mean()
-    wanted = {
-        "discriminator": torch.autograd.grad(halved, list(score.parameters())),
-        "generator": torch.autograd.grad(whole, list(reference.generator.parameters())),
-    }
-    trainer.step(batch)
+    trainer, reference, wanted = with_gradients(lr=1e-6)
+    trainer.step(some_batch())
     for name, gradients in wanted.items():
         befores, afters = (getattr(which, name).parameters() for which in (reference, trainer))
         for before, after, gradient in zip(befores, afters, gradients, strict=True):
@@ -150,23 +155,11 @@ def test_bf16_on_request() -> None:
 
 def test_the_gradients_are_those_of_the_halved_and_the_weighted_loss() -> None:
     """Adam's first moment after one step is (1 - beta1) times the gradient; its sign alone would not show the scale."""
-    torch.manual_seed(0)
-    settings = config(dropout=False, norm="none", lr=1e-12)
-    trainer, reference = Trainer(settings), Trainer(settings)
-    reference.generator.load_state_dict(trainer.generator.state_dict())
-    reference.discriminator.load_state_dict(trainer.discriminator.state_dict())
-    batch = some_batch()
-    source, target = (torch.from_numpy(frames_to_array(frames.numpy())) for frames in batch)
-    fake = reference.generator(source)
-    softplus, score = torch.nn.functional.softplus, reference.discriminator
-    halved = 0.5 * (softplus(-score(source, target)).mean() + softplus(score(source, fake.detach())).mean())
-    weighted = softplus(-score(source, fake)).mean() + 100 * (fake - target).abs().mean()
-    wanted = (
-        torch.autograd.grad(weighted, list(reference.generator.parameters()), retain_graph=True),
-        torch.autograd.grad(halved, list(score.parameters())),
-    )
-    trainer.step(batch)
-    for optimizer, gradients in zip(trainer.state()["optimizers"], wanted, strict=True):
+    trainer, _, wanted = with_gradients(lr=1e-12)
+    trainer.step(some_batch())
+    for optimizer, gradients in zip(
+        trainer.state()["optimizers"], (wanted["generator"], wanted["discriminator"]), strict=True
+    ):
         for index, gradient in enumerate(gradients):
             moment = optimizer["state"][index]["exp_avg"]
             assert torch.allclose(moment, 0.5 * gradient, rtol=1e-3, atol=1e-3 * float(moment.abs().max()) + 1e-12)
