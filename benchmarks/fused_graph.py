@@ -28,10 +28,11 @@ from rich.console import Console
 from core.command_line import run_command
 from core.complexity import generator_gflop
 from core.configuration import GeneratorConfig
+from core.export_record import Normalization
 from core.facades import facade_pair
+from core.formats import InputShape
 from core.frames import Size, array_to_frames, frames_to_array
 from core.machine import library_versions, this_machine, usable_cores
-from core.manifest import Normalization
 from core.networks import UNetGenerator
 from core.precision import Precision
 from export.baseline import EagerEngine
@@ -82,7 +83,8 @@ def candidates(width: int, folder: Path) -> list[Candidate]:
     generator = UNetGenerator(GeneratorConfig(width=width))
     graph = DeployGraph(generator, Normalization.RUNNING, Precision.FP32)
     fused, fused_ir, naive = folder / "fused.onnx", folder / "fused.xml", folder / "naive.onnx"
-    write_graph(fused, graph, SIZE)
+    write_graph(fused, graph, InputShape(size=SIZE))
+    frames = facade_pair(0).labels[np.newaxis]
     write_ir(fused, fused_ir, Precision.FP32)
     with quiet():
         bare = deployable(generator, Normalization.RUNNING)
@@ -90,13 +92,14 @@ def candidates(width: int, folder: Path) -> list[Candidate]:
         assert program is not None
         program.save(str(naive), external_data=False)
     return [
-        Candidate(name="fused, ONNX Runtime", open=lambda: open_engine("onnx", fused)),
-        Candidate(name="naive + NumPy, ONNX Runtime", open=lambda: naive_onnx(naive)),
-        Candidate(name="fused, OpenVINO", open=lambda: open_engine("openvino", fused_ir)),
-        Candidate(name="naive + NumPy, OpenVINO", open=lambda: naive_openvino(naive)),
+        Candidate(name="fused, ONNX Runtime", open=lambda: open_engine("onnx", fused), frames=frames),
+        Candidate(name="naive + NumPy, ONNX Runtime", open=lambda: naive_onnx(naive), frames=frames),
+        Candidate(name="fused, OpenVINO", open=lambda: open_engine("openvino", fused_ir), frames=frames),
+        Candidate(name="naive + NumPy, OpenVINO", open=lambda: naive_openvino(naive), frames=frames),
         Candidate(
             name="eager PyTorch + NumPy",
             open=lambda: EagerEngine(generator, SIZE, batch=2, threads=usable_cores()),
+            frames=frames,
         ),
     ]
 
@@ -111,7 +114,7 @@ def p50(measured: dict[str, Measured], name: str) -> float:
 def run_width(width: int, runs: int, console: Console) -> dict[str, Any]:
     """Measure one width, print its lines, and return the record."""
     with tempfile.TemporaryDirectory() as folder, console.status(f"width {width}"):
-        measured = measure(candidates(width, Path(folder)), facade_pair(0).labels, runs=runs, blocks=BLOCKS)
+        measured = measure(candidates(width, Path(folder)), runs=runs, blocks=BLOCKS)
     ratios = {
         "naive / fused, ONNX Runtime": ("naive + NumPy, ONNX Runtime", "fused, ONNX Runtime"),
         "naive / fused, OpenVINO": ("naive + NumPy, OpenVINO", "fused, OpenVINO"),

@@ -10,7 +10,29 @@ from importlib.util import find_spec
 from typing import Final
 
 from core.errors import InvalidInputError, MissingDependencyError
+from core.frames import Size
 from core.precision import Precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputShape:
+    """The frames an artifact takes at a time: ``uint8 [batch, height, width, 3]``.
+
+    Attributes:
+        size: of its frames; of a ``dynamic`` artifact, those it is optimized for and was measured with.
+        batch: frames at a time.
+        dynamic: whether it takes other sizes as well.
+        primary: whether its bundle's plain file names are for this size; those of further sizes name it.
+    """
+
+    size: Size
+    batch: int = 1
+    dynamic: bool = False
+    primary: bool = True
+
+    def __str__(self) -> str:
+        frames = f"{self.batch} x {self.size}" if self.batch > 1 else str(self.size)
+        return f"{frames} (dynamic)" if self.dynamic else frames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +52,8 @@ class Target:
         extra: the extra of this distribution that installs them.
         needs_gpu_to_build: whether making it takes the NVIDIA GPU that will run it.
         needs_gpu_to_run: whether it runs on an NVIDIA GPU only.
+        run_elsewhere: what has to be done with it before it runs; None if this project's runtime runs it as it is.
+        checked_by: the target whose engine can compute it, for its fidelity, where its own cannot.
     """
 
     name: str
@@ -44,15 +68,17 @@ class Target:
     extra: str
     needs_gpu_to_build: bool = False
     needs_gpu_to_run: bool = False
+    run_elsewhere: str | None = None
+    checked_by: str | None = None
 
-    def file_name(self, precision: Precision) -> str:
-        """The main file's name, e.g. ``generator.fp16.onnx``."""
-        middle = f".{self.graph}" if self.graph else ""
+    def file_name(self, precision: Precision, size: Size | None = None) -> str:
+        """The main file's name: ``generator.fp16.onnx``; for a further ``size`` ``generator.fp16.512x512.onnx``."""
+        middle = (f".{self.graph}" if self.graph else "") + (f".{size}" if size else "")
         return f"generator.{precision}{middle}{self.suffix}"
 
-    def companion_names(self, precision: Precision) -> tuple[str, ...]:
+    def companion_names(self, precision: Precision, size: Size | None = None) -> tuple[str, ...]:
         """Names of the files that travel with the main file, e.g. ``generator.fp16.bin``."""
-        main = self.file_name(precision).removesuffix(self.suffix)
+        main = self.file_name(precision, size).removesuffix(self.suffix)
         return tuple(main + suffix for suffix in self.companions)
 
     def missing_modules(self, *, build: bool = False) -> tuple[str, ...]:
@@ -93,6 +119,20 @@ TARGETS: Final[dict[str, Target]] = {
             modules=("openvino",),
             build_modules=("openvino", "nncf"),
             extra="openvino",
+        ),
+        Target(
+            name="onnx_tensorrt",
+            title="TensorRT ONNX",
+            suffix=".onnx",
+            graph="tensorrt",
+            # Its FP16 graph is the one for ONNX Runtime: TensorRT reads both.
+            precisions=(Precision.INT8,),
+            runs_on="NVIDIA GPUs, once TensorRT has built an engine of it",
+            modules=("onnxruntime",),
+            build_modules=("onnx", "onnxscript", "onnxruntime"),
+            extra="export",
+            run_elsewhere="build an engine of it where the GPU is: trtexec --stronglyTyped --onnx=FILE",
+            checked_by="onnx",
         ),
         Target(
             name="tensorrt",

@@ -13,15 +13,28 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core.atomic import write_text
 from core.conditions import Condition
-from core.configuration import Direction, GeneratorConfig, Settings
+from core.configuration import Direction, GeneratorConfig, Settings, Task
+from core.encoding import Encoding
 from core.errors import BundleError
+from core.export_record import (
+    CalibrationRecord,
+    LeftOut,
+    Normalization,
+    NormalizationTrial,
+    Quantization,
+)
+from core.fidelity import Fidelity, Gate, TaskQuality
 from core.formats import TARGETS
 from core.frames import Size
 from core.machine import Machine
 from core.precision import Precision
 
 MANIFEST_NAME: Final = "manifest.json"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+READABLE_VERSIONS: Final = (1, 2)
+"""Version 1 lacks what later fields hold; they have defaults."""
+REPORT_NAME: Final = "report.html"
+"""The page beside the manifest that people read; nothing depends on it."""
 
 
 class Status(StrEnum):
@@ -30,16 +43,6 @@ class Status(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     NOT_RUN = "built, not run"
-
-
-class Normalization(StrEnum):
-    """How the exported graph normalizes."""
-
-    RUNNING = "running"
-    """Batch norm with its running statistics, folded into the convolutions."""
-    INSTANCE = "instance"
-    """Statistics of the picture at hand: what batch norm in training mode does at batch size 1 (the paper's test)."""
-    NONE = "none"
 
 
 class ArtifactFile(Settings):
@@ -56,18 +59,6 @@ class ArtifactFile(Settings):
         if path.is_absolute() or ".." in path.parts or "\\" in name or len(path.parts) != 1:
             raise ValueError(f"{name!r} is not a plain file name inside the bundle")
         return name
-
-
-class Fidelity(Settings):
-    """An artifact's output against the PyTorch generator's, on held-out frames."""
-
-    psnr_db: float
-    ssim: float
-    max_abs: int
-    """Largest difference in 8-bit steps."""
-    mean_abs: float
-    """Mean absolute difference in 8-bit steps."""
-    frames: Annotated[int, Field(ge=1)]
 
 
 class Latency(Settings):
@@ -91,12 +82,21 @@ class Artifact(Settings):
     """The main file first."""
     height: Annotated[int, Field(ge=4, le=8192)]
     width: Annotated[int, Field(ge=4, le=8192)]
+    batch: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Frames at a time; a latency is that of all of them."""
+    dynamic: bool = False
+    """Whether it takes other sizes as well; ``height`` and ``width`` are what it was measured with."""
     fidelity: Fidelity | None
+    quality: TaskQuality | None = None
+    """Against the true pictures, where the held-out frames have any."""
     latency_ms: Latency | None
     status: Status
     reason: str | None
     """Why it failed or was not run."""
     build_seconds: float
+    quantization: Quantization | None = None
+    executes: dict[str, Annotated[float, Field(ge=0, le=1)]] | None = None
+    """Share of the operations of its layers that the engine here executes in each precision; None if not known."""
 
     @field_validator("target")
     @classmethod
@@ -108,9 +108,14 @@ class Artifact(Settings):
     @model_validator(mode="after")
     def _named_by_the_table(self) -> "Artifact":
         target = TARGETS[self.target]
-        expected = (target.file_name(self.precision), *target.companion_names(self.precision))
-        if tuple(file.name for file in self.files) != expected:
-            raise ValueError(f"the files of {self.target} {self.precision} are {', '.join(expected)}, and no others")
+        names = tuple(file.name for file in self.files)
+        possible = [
+            (target.file_name(self.precision, size), *target.companion_names(self.precision, size))
+            for size in (None, self.size)
+        ]
+        if names not in possible:
+            expected = ", ".join(possible[0])
+            raise ValueError(f"the files of {self.target} {self.precision} are {expected}, and no others")
         return self
 
     @property
@@ -124,6 +129,11 @@ class Artifact(Settings):
         return Size(self.height, self.width)
 
     @property
+    def primary(self) -> bool:
+        """Whether its name names no size: it is of the size its bundle is for in the first place."""
+        return self.name == TARGETS[self.target].file_name(self.precision)
+
+    @property
     def total_bytes(self) -> int:
         """Bytes of all its files."""
         return sum(file.bytes for file in self.files)
@@ -135,6 +145,10 @@ class Source(Settings):
     name: str
     sha256: str
     step: int
+    batch: Annotated[int, Field(ge=1)] = 1
+    """Batch size in training."""
+    origin: str | None = None
+    """Another project's file, and what network it was; None for a run of this project."""
 
 
 class Manifest(Settings):
@@ -142,7 +156,8 @@ class Manifest(Settings):
 
     schema_version: int = SCHEMA_VERSION
     source: Source
-    generator: GeneratorConfig
+    generator: GeneratorConfig | None
+    """None for a graph that was made elsewhere."""
     condition: Condition
     direction: Direction
     normalization: Normalization
@@ -150,19 +165,38 @@ class Manifest(Settings):
     fingerprint: str
     """Of ``machine``."""
     libraries: dict[str, str]
+    gates: dict[Precision, Gate] = Field(default_factory=dict)
+    """What artifacts had to reach."""
+    reference_quality: TaskQuality | None = None
+    """The trained network's own against the true pictures, where the held-out frames have any."""
+    normalizations: tuple[NormalizationTrial, ...] = ()
+    """The ways to normalize that were measured, where there was a choice."""
+    calibration: CalibrationRecord | None = None
     artifacts: Annotated[tuple[Artifact, ...], Field(min_length=1)]
+    left_out: tuple[LeftOut, ...] = ()
     recommended: str | None
-    """Main file of the fastest artifact that passed the gate on ``machine``; None if none did."""
+    """Main file of the fastest artifact of the first size that passed the gate on ``machine``; None if none did."""
+
+    @property
+    def input_encoding(self) -> Encoding:
+        """What the channels are that the network sees; of a graph made elsewhere, colours as far as is known."""
+        return Encoding.RGB if self.generator is None else self.generator.input_encoding
+
+    @property
+    def task(self) -> Task:
+        """What the network was made for, as far as is known."""
+        return Task.TRANSLATE if self.generator is None else self.generator.task
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
         names = [file.name for artifact in self.artifacts for file in artifact.files]
         if len(names) != len(set(names)):
             raise ValueError("two artifacts name the same file")
-        self.generator.check_frames()
-        step = 2**self.generator.levels
-        if any(artifact.height % step or artifact.width % step for artifact in self.artifacts):
-            raise ValueError(f"an artifact's size is no multiple of {step}, which its generator needs")
+        if self.generator is not None:
+            self.generator.check_frames()
+            step = 2**self.generator.levels
+            if any(artifact.height % step or artifact.width % step for artifact in self.artifacts):
+                raise ValueError(f"an artifact's size is no multiple of {step}, which its generator needs")
         if self.recommended is not None and self.recommended not in {a.name for a in self.artifacts}:
             raise ValueError(f"recommended artifact {self.recommended!r} is not in the bundle")
         return self
@@ -198,8 +232,9 @@ def read_manifest(folder: Path) -> Manifest:
         version = json.loads(text).get("schema_version")
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read as JSON: export the bundle again with p2p-export") from error
-    if version is True or version != SCHEMA_VERSION:
-        raise BundleError(f"{path} has schema version {version}, this tool reads {SCHEMA_VERSION}: export it again")
+    if version is True or version not in READABLE_VERSIONS:
+        readable = " and ".join(map(str, READABLE_VERSIONS))
+        raise BundleError(f"{path} has schema version {version}, this tool reads {readable}: export it again")
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:

@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.complexity import generator_gflop
+from core.configuration import GeneratorConfig
 from core.errors import MissingDependencyError, UnavailableError
-from core.facades import FacadeStream
+from core.export_record import Normalization
+from core.facades import MAX_SIZE, MIN_SIZE, FacadeStream
 from core.formats import TARGETS, is_installed
-from core.frames import fit
+from core.frames import Size, fit
 from core.machine import library_versions, this_machine, usable_cores
-from core.manifest import Normalization, Status, verify_files
+from core.manifest import Manifest, Status, verify_files
 from export.tables import Row, artifact_row
 from runtime.benchmark import BLOCKS, Candidate, Measured, matrix_rate_gflops, measure
 from runtime.bundle import Bundle
@@ -28,13 +33,16 @@ class BenchmarkResult:
     rows: list[Row]
     measured: dict[str, Measured]
     """By artifact name, and ``BASELINE``."""
-    gflop_per_frame: float
+    gflop_per_frame: float | None
+    """Of the generator; None for a graph that was made elsewhere."""
     ceiling_gflops: float
     """10^9 operations a second of an fp32 matrix product on this machine, measured in the same run."""
 
     @property
     def ceiling(self) -> str:
         """The machine's ceiling for one frame, in words."""
+        if self.gflop_per_frame is None:
+            return f"CPU ceiling: {self.ceiling_gflops:.0f} GFLOP/s (fp32 matrix product, same run)"
         milliseconds = 1000 * self.gflop_per_frame / self.ceiling_gflops
         return (
             f"CPU ceiling: {self.gflop_per_frame:.2f} GFLOP a frame at {self.ceiling_gflops:.0f} GFLOP/s "
@@ -59,36 +67,45 @@ def time_bundle(
     reasons: dict[str, str] = {}
     for artifact in bundle.manifest.artifacts:
         verify_files(bundle.folder, artifact)
-        opener = partial(open_engine, artifact.target, bundle.folder / artifact.name, threads=threads)
+        path = bundle.folder / artifact.name
+        size = artifact.size if artifact.dynamic else None
+        opener = partial(open_engine, artifact.target, path, threads=threads, size=size)
         try:
             opener().close()
         except (MissingDependencyError, UnavailableError) as error:
             reasons[artifact.name] = str(error)
         else:
-            candidates.append(Candidate(name=artifact.name, open=opener))
-    if is_installed("torch"):
-        candidates.append(Candidate(name=BASELINE, open=partial(_baseline, bundle, threads or usable_cores())))
+            candidates.append(Candidate(name=artifact.name, open=opener, frames=_frames(artifact.size, artifact.batch)))
+    size = bundle.manifest.artifacts[0].size
+    if bundle.manifest.generator is None:
+        reasons[BASELINE] = "the original is an ONNX graph, not a PyTorch generator"
+    elif is_installed("torch"):
+        opener = partial(_baseline, bundle.manifest, bundle.manifest.generator, threads or usable_cores())
+        candidates.append(Candidate(name=BASELINE, open=opener, frames=_frames(size, 1)))
     else:
         reasons[BASELINE] = "PyTorch is not installed: pip install 'pix2pix-edge[train]'"
     say("measuring the machine's ceiling")
     ceiling = matrix_rate_gflops()
-    size = bundle.manifest.artifacts[0].size
-    frame = fit(FacadeStream(size=max(size)).labels(0), size)
-    measured = measure(candidates, frame, runs=runs, on_block=lambda name: say(f"timing {name}"))
+    measured = measure(candidates, runs=runs, on_block=lambda name: say(f"timing {name}"))
     return BenchmarkResult(
         rows=_rows(bundle, measured, reasons),
         measured=measured,
-        gflop_per_frame=generator_gflop(bundle.manifest.generator, size),
+        gflop_per_frame=generator_gflop(bundle.manifest.generator, size) if bundle.manifest.generator else None,
         ceiling_gflops=ceiling,
     )
 
 
-def _baseline(bundle: Bundle, threads: int) -> Engine:
+def _frames(size: Size, batch: int) -> NDArray[np.uint8]:
+    """``uint8 [batch, H, W, 3]`` BGR: label maps of the built-in street."""
+    frame = fit(FacadeStream(size=min(max(*size, MIN_SIZE), MAX_SIZE)).labels(0), size)
+    return np.repeat(frame[np.newaxis], batch, axis=0)
+
+
+def _baseline(manifest: Manifest, generator: GeneratorConfig, threads: int) -> Engine:
     from export.baseline import untrained_engine
 
-    manifest = bundle.manifest
     batch = 1 if manifest.normalization is Normalization.INSTANCE else 2
-    return untrained_engine(manifest.generator, manifest.artifacts[0].size, batch=batch, threads=threads)
+    return untrained_engine(generator, manifest.artifacts[0].size, batch=batch, threads=threads)
 
 
 def _rows(bundle: Bundle, measured: dict[str, Measured], reasons: dict[str, str]) -> list[Row]:
@@ -139,7 +156,7 @@ def report(bundle: Bundle, result: BenchmarkResult) -> dict[str, Any]:
                 "bytes": row.total_bytes,
                 "fidelity": row.fidelity.model_dump() if row.fidelity else None,
                 "latency_ms": row.latency.model_dump() if row.latency else None,
-                "fps": round(1000 / row.latency.p50, 2) if row.latency else None,
+                "fps": round(row.fps, 2) if row.fps else None,
                 "load_seconds": round(result.measured[name].load_seconds, 3) if name in result.measured else None,
                 "raw_ms": [round(value, 4) for value in result.measured[name].raw_ms]
                 if name in result.measured

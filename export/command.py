@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def export(
     run: Annotated[
-        Path | None, typer.Argument(metavar="[RUN|FILE]", help="A run folder or checkpoint; default: runs/latest.")
+        Path | None,
+        typer.Argument(metavar="[RUN|FILE]", help="A run folder, a checkpoint or an ONNX file; default: runs/latest."),
     ] = None,
     fp16: Annotated[bool, typer.Option("--fp16", help="Make FP16 artifacts as well as FP32.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Make INT8 artifacts as well as FP32.")] = False,
@@ -24,70 +25,119 @@ def export(
         str | None, typer.Option(help="Only these, e.g. onnx,openvino,tensorrt; default: all that can be made here.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The bundle's folder; default: exports/<name of the run>.")] = None,
-    size: Annotated[str | None, typer.Option(help="256 or 384x640 (height x width); default: as trained.")] = None,
+    size: Annotated[
+        list[str] | None,
+        typer.Option(help="256 or 384x640 (height x width); several: 256,512. Default: as trained."),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1024, help="Frames at a time.")] = 1,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="Artifacts that take any batch and size.")] = False,
+    normalization: Annotated[
+        str, typer.Option(help="running, recalibrated, instance, or auto: the fastest that is faithful.")
+    ] = "auto",
     data: Annotated[Path | None, typer.Option(help="Where the run's data lies now, if it was moved.")] = None,
+    direction: Annotated[
+        str | None, typer.Option(help="AtoB or BtoA: which half of --data a foreign network takes.")
+    ] = None,
+    condition: Annotated[
+        str | None, typer.Option(help="What live frames are made into for a foreign network: identity, edges, ...")
+    ] = None,
+    value_range: Annotated[
+        str | None,
+        typer.Option("--range", help="Of a foreign ONNX file's pictures: -1..1 or 0..1. [default: found out]"),
+    ] = None,
+    calibrate: Annotated[
+        str | None, typer.Option(help="Frames for INT8: a folder, a video, a URL or camera:0; default: the run's data.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=8, max=10_000, help="How many frames to calibrate on.")] = 48,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice of these frames.")] = 0,
+    method: Annotated[
+        str | None,
+        typer.Option(help="Of INT8 ranges: minmax, percentile, mse, entropy, or auto: the best of these."),
+    ] = None,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Measure what each layer loses in INT8, gate missed or not.")
+    ] = False,
+    accuracy_control: Annotated[
+        bool, typer.Option("--accuracy-control", help="Let NNCF choose the layers that OpenVINO keeps in float.")
+    ] = False,
+    cpu_has_vnni: Annotated[
+        bool | None,
+        typer.Option("--cpu-has-vnni/--no-cpu-has-vnni", help="Of the CPU that INT8 is for. [default: this one]"),
+    ] = None,
+    compute_capability: Annotated[
+        str | None, typer.Option(help="GPUs that TensorRT-RTX engines are for, e.g. 8.6,8.9. [default: all it knows]")
+    ] = None,
+    gate: Annotated[
+        list[str] | None, typer.Option(help="Change what is asked, e.g. int8:psnr=30,ssim=off or fp32:steps=2.")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=2, max=100_000, help="Timed translations per artifact.")] = 102,
+    list_targets: Annotated[bool, typer.Option("--list", help="Show what can be made and run here, and end.")] = False,
+    show: Annotated[Path | None, typer.Option(metavar="DIR", help="Show the bundle in DIR, and end.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> int:
     """Export a trained generator to every target this machine can make, compare each with PyTorch, and time it.
 
     Exit code 1 if an artifact missed its fidelity gate (the bundle is written all the same, and says so).
     """
-    from core.atomic import check_link
-    from core.formats import parse_targets
-    from core.frames import parse_size
-    from core.precision import Precision
-    from export.plan import check_replaceable, find_checkpoint, plan_artifacts
-    from export.requirements import require_export_libraries
-    from runtime.bundle import EXPORTS
+    if list_targets:
+        from export.listing import print_targets
 
-    checkpoint = find_checkpoint(run)
-    check_link(EXPORTS / "latest")
-    if out is not None:
-        check_replaceable(out)
-    wanted = {Precision.FP32: True, Precision.FP16: fp16 or all_precisions, Precision.INT8: int8 or all_precisions}
-    precisions = [precision for precision, chosen in wanted.items() if chosen]
-    parsed_size = parse_size(size) if size is not None else None
-    require_export_libraries()
-    planned, left_out = plan_artifacts(parse_targets(target), precisions, named=target is not None)
-    from export.exporter import ExportRequest
+        return print_targets(as_json=json_output)
+    if show is not None:
+        from export.listing import print_bundle
 
-    request = ExportRequest(
-        checkpoint=checkpoint,
-        planned=planned,
-        left_out=left_out,
-        named=target is not None,
+        return print_bundle(show, as_json=json_output)
+    from export.request import Asked, build_request
+
+    asked = Asked(
+        run=run,
+        fp16=fp16 or all_precisions,
+        int8=int8 or all_precisions,
+        target=target,
         out=out,
-        size=parsed_size,
+        size=size or (),
+        batch=batch,
+        dynamic=dynamic,
+        normalization=normalization,
         data=data,
+        direction=direction,
+        condition=condition,
+        value_range=value_range,
+        calibrate=calibrate,
+        frames=frames,
+        seed=seed,
+        method=method,
+        sensitivity=sensitivity,
+        accuracy_control=accuracy_control,
+        cpu_has_vnni=cpu_has_vnni,
+        compute_capability=compute_capability,
+        gate=gate or (),
+        runs=runs,
     )
-    return _export_and_report(request, as_json=json_output)
+    return _export_and_report(build_request(asked), as_json=json_output)
 
 
 def _export_and_report(request: "ExportRequest", *, as_json: bool) -> int:
     """Make the bundle, show what came out, and return the exit code."""
     from rich.console import Console
 
+    from core.manifest import REPORT_NAME
     from export.exporter import count_steps, export_bundle
+    from export.listing import print_manifest
     from export.progress import named_steps
-    from export.tables import artifact_row, artifact_table, notes
 
     begin = time.perf_counter()
     console = Console(stderr=as_json, markup=False, highlight=False)
     with named_steps(console, count_steps(request)) as say:
         result = export_bundle(request, say=say)
     if as_json:
-        reasons = [{"target": row.target.name, "reason": row.reason} for row in result.left_out]
-        answer = {"bundle": str(result.folder), **result.manifest.model_dump(mode="json"), "left_out": reasons}
-        print(json.dumps(answer, indent=2))
-    rows = [artifact_row(artifact, result.manifest) for artifact in result.manifest.artifacts]
-    console.print(
-        artifact_table(rows, title=f"{result.folder}: compared with PyTorch, timed on {result.manifest.machine}")
-    )
-    for note in notes(rows, result.left_out):
-        console.print(f"  {note}", soft_wrap=True)
+        print(json.dumps({"bundle": str(result.folder), **result.manifest.model_dump(mode="json")}, indent=2))
+    print_manifest(console, result.folder, result.manifest)
+    for warning in result.warnings:
+        console.print(f"  note: {warning}", soft_wrap=True)
     console.print(
         f"{result.folder} made in {time.perf_counter() - begin:.0f} s; fastest faithful: "
-        f"{result.manifest.recommended or 'none'}",
+        f"{result.manifest.recommended or 'none'}; report: {result.folder / REPORT_NAME}",
         soft_wrap=True,
     )
     console.print("next: p2p-run --camera 0, or p2p-run --source demo, or p2p-bench")

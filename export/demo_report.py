@@ -1,12 +1,10 @@
 """The demo's report: one self-contained HTML page."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import cv2
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from core.atomic import write_text
 from core.checkpoint import read_info
@@ -16,7 +14,8 @@ from core.formats import TARGETS
 from core.frames import Frame, Size, check_frame
 from core.manifest import Artifact, Manifest, read_manifest
 from core.pairs import Split, open_pairs
-from export.plot import figure_svg, latency_figure
+from export.page import picture_url, plot, render_page
+from export.plot import latency_figure
 from export.tables import CAPTION, COLUMNS, artifact_row, cells, notes
 from runtime.bundle import Bundle
 
@@ -51,27 +50,23 @@ def write_report(
     manifest = opened.manifest
     shown = shown_artifact(manifest)
     rows = [artifact_row(artifact, manifest) for artifact in manifest.artifacts]
-    page = _template().render(
+    page = render_page(
+        "demo.html.jinja",
         manifest=manifest,
         shown=shown,
         shown_title=TARGETS[shown.target].title,
         samples=_samples(opened, shown, run),
-        moments=[_picture(frame) for frame in _video_frames(video, MOMENTS)],
+        moments=[picture_url(frame) for frame in _video_frames(video, MOMENTS)],
         columns=COLUMNS,
         caption=CAPTION,
         rows=[(row, cells(row)) for row in rows],
         notes=notes(rows),
-        plot=figure_svg(latency_figure(rows, title=str(manifest.machine))),
+        plot=plot(latency_figure(rows, title=str(manifest.machine)), "latency"),
         stream=stream,
         commands=[" ".join(command) for command in commands],
     )
     write_text(path, page)
     return manifest
-
-
-def _template() -> Any:
-    environment = Environment(loader=PackageLoader("export", "templates"), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("demo.html.jinja")
 
 
 def shown_artifact(manifest: Manifest) -> Artifact:
@@ -88,14 +83,8 @@ def _samples(bundle: Bundle, artifact: Artifact, run: Path) -> list[tuple[str, s
         for index in range(SAMPLES):
             pair = pairs.read(index, Size(*artifact.size))
             translation = engine.translate(pair.input)
-            samples.append((_picture(pair.input), _picture(translation), _picture(pair.target)))
+            samples.append((picture_url(pair.input), picture_url(translation), picture_url(pair.target)))
     return samples
-
-
-def _picture(frame: Frame) -> str:
-    """``frame`` as a data URL."""
-    _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
 
 
 def _video_frames(path: Path, count: int) -> list[Frame]:

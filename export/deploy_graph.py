@@ -4,9 +4,8 @@ import copy
 
 from torch import Tensor, nn
 
-from core.configuration import Norm
+from core.export_record import Normalization
 from core.frames import input_images, output_frames
-from core.manifest import Normalization
 from core.networks import Generator
 from core.precision import Precision
 
@@ -57,14 +56,3 @@ def _instance_norm(batch_norm: nn.BatchNorm2d) -> nn.InstanceNorm2d:
     norm.weight = batch_norm.weight
     norm.bias = batch_norm.bias
     return norm.eval()
-
-
-def choose_normalization(norm: Norm, *, instance_statistics: bool) -> Normalization:
-    """How a generator with ``norm`` layers is to be deployed, given the statistics it was trained to infer with."""
-    match norm:
-        case Norm.NONE:
-            return Normalization.NONE
-        case Norm.INSTANCE:
-            return Normalization.INSTANCE
-        case Norm.BATCH:
-            return Normalization.INSTANCE if instance_statistics else Normalization.RUNNING

@@ -4,71 +4,88 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-from calibration.frames import calibration_frames, spread
+from calibration.frames import CalibrationSet
 from core.atomic import atomic_folder, point_latest
-from core.checkpoint import load_generator
-from core.configuration import CheckpointInfo
-from core.errors import InvalidInputError, MissingDependencyError, UnavailableError
-from core.frames import Frame, Size
+from core.errors import UnavailableError
+from core.export_record import CalibrationRecord, LeftOut, Normalization, NormalizationTrial
+from core.fidelity import GATES, Gate
+from core.formats import InputShape
+from core.frames import Size
 from core.machine import library_versions, this_machine
-from core.manifest import (
-    Artifact,
-    Manifest,
-    Normalization,
-    Source,
-    Status,
-    describe_file,
-    file_sha256,
-    write_manifest,
-)
-from core.networks import Generator
-from core.networks.inference_mode import infers_with_instance_statistics
-from core.pairs import Split, open_pairs
+from core.manifest import Artifact, Manifest, Source, Status, file_sha256, write_manifest
 from core.precision import Precision
-from export.builder import ArtifactBuilder
-from export.deploy_graph import choose_normalization
-from export.fidelity import GATES, compare, reference_translations
-from export.plan import LeftOut, Planned, check_replaceable
-from runtime.benchmark import BLOCKS, Candidate, Measured, measure
+from export.builder import ArtifactBuilder, ShapeFrames
+from export.frames import FrameOptions, gather_frames
+from export.graphs import DeployGraphs
+from export.int8 import Int8Options
+from export.measuring import STEPS, Built, measure_artifacts
+from export.normalization import check_normalization, choose_normalization
+from export.original import Original
+from export.plan import Planned, check_replaceable
 from runtime.bundle import EXPORTS
-from runtime.engines import open_engine
 
-CALIBRATION_FRAMES: Final = 48
-HELD_OUT_FRAMES: Final = 16
 LATENCY_RUNS: Final = 102
 """Runs per artifact: enough for a 99th percentile, in equal blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What is to be exported, to what."""
+    """What is to be exported, to what.
 
-    checkpoint: Path
+    Attributes:
+        original: the network.
+        planned: the artifacts, each made in every size.
+        left_out: targets that cannot be made here: rows with a reason.
+        named: whether the user named the targets: what turns out to be impossible is then an error, not another row.
+        out: the bundle's folder; default: ``exports/<name of the run>``.
+        sizes: of the frames; default: the size it was trained at.
+        batch: frames at a time.
+        dynamic: whether artifacts take other sizes as well.
+        normalization: None: choose by measurement.
+        frames: which frames are calibrated and compared on.
+        int8: what is asked of INT8 artifacts.
+        gates: what artifacts must reach.
+        saturates: whether the CPU they are for adds pairs of 8-bit products in 16 bits; default: as this one does.
+        capabilities: compute capabilities of the GPUs that TensorRT-RTX engines are for; default: its target's.
+        runs: timed translations per artifact.
+    """
+
+    original: Original
     planned: Sequence[Planned]
     left_out: Sequence[LeftOut] = ()
-    """Targets that cannot be made here: rows with a reason."""
     named: bool = False
-    """Whether the user named the targets: what turns out to be impossible is then an error, not another such row."""
     out: Path | None = None
-    """The bundle's folder; default: ``exports/<name of the run>``."""
-    size: Size | None = None
-    """Default: the size it was trained at."""
-    data: Path | None = None
-    """Where the run's data lies now, if it moved."""
+    sizes: Sequence[Size] = ()
+    batch: int = 1
+    dynamic: bool = False
+    normalization: Normalization | None = None
+    frames: FrameOptions = field(default_factory=FrameOptions)
+    int8: Int8Options = field(default_factory=lambda: Int8Options(gate=GATES[Precision.INT8]))
+    gates: dict[Precision, Gate] = field(default_factory=lambda: dict(GATES))
+    saturates: bool | None = None
+    capabilities: Sequence[str] = ()
     runs: int = LATENCY_RUNS
+
+    @property
+    def shapes(self) -> list[InputShape]:
+        """The inputs that artifacts are made for, the one that the bundle is for in the first place first."""
+        sizes = self.sizes or [Size(self.original.data.height, self.original.data.width)]
+        return [
+            InputShape(size=size, batch=self.batch, dynamic=self.dynamic, primary=i == 0)
+            for i, size in enumerate(sizes)
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportResult:
-    """The bundle that was written, and what could not be made."""
+    """The bundle that was written."""
 
     folder: Path
     manifest: Manifest
-    left_out: Sequence[LeftOut]
+    warnings: Sequence[str] = ()
 
     @property
     def failed(self) -> list[Artifact]:
@@ -76,23 +93,7 @@ class ExportResult:
         return [artifact for artifact in self.manifest.artifacts if artifact.status is Status.FAILED]
 
 
-@dataclass(slots=True)
-class _Built:
-    """An artifact on its way into the manifest."""
-
-    planned: Planned
-    paths: list[Path]
-    seconds: float
-    reason: str | None = None
-    measured: Measured = field(default_factory=Measured)
-
-
 Say = Callable[[str], None]
-
-
-def count_steps(request: ExportRequest) -> int:
-    """How often ``export_bundle`` says what it does: building, comparing and timing in blocks, for every artifact."""
-    return 2 + (2 + BLOCKS) * len(request.planned)
 
 
 def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> ExportResult:
@@ -103,129 +104,133 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
         say: told, in a few words, what is being done.
 
     Raises:
-        InvalidInputError, CheckpointError: for input that cannot be used.
+        InvalidInputError, SourceError: for input that cannot be used.
         UnavailableError: for a named target whose library refuses the graph.
     """
-    say("reading the checkpoint")
-    generator, info = load_generator(request.checkpoint)
-    if request.data is not None:
-        moved = info.data.model_copy(update={"source": str(request.data.resolve())})
-        info = info.model_copy(update={"data": moved})
-    size = request.size or Size(info.data.height, info.data.width)
-    info = info.model_copy(update={"data": info.data.model_copy(update={"height": size.height, "width": size.width})})
-    try:
-        info.generator.check_frames()
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{request.checkpoint} cannot be exported: {error}") from error
-    generator.check_size(size)
-    held_out = spread(open_pairs(info.data, Split.VAL), size, HELD_OUT_FRAMES)
-    needs_ranges = any(row.precision is Precision.INT8 for row in request.planned)
-    calibration = calibration_frames(info.data, count=CALIBRATION_FRAMES) if needs_ranges else []
-    normalization = choose_normalization(
-        info.generator.norm, instance_statistics=infers_with_instance_statistics(info.generator, info.batch)
-    )
-    out = request.out or EXPORTS / info.name
+    original = request.original
+    check_normalization(original, request.normalization)
+    for shape in request.shapes:
+        original.check_size(shape.size)
+    out = request.out or EXPORTS / original.name
     check_replaceable(out)
-    with atomic_folder(out) as folder, tempfile.TemporaryDirectory() as workshop:
-        builder = ArtifactBuilder(
-            generator=generator,
-            normalization=normalization,
-            size=size,
-            folder=folder,
-            workshop=Path(workshop),
-            calibration=calibration,
+    needs_calibration = any(row.precision is Precision.INT8 for row in request.planned) or (
+        Normalization.RECALIBRATED in original.normalizations
+        and request.normalization in (None, Normalization.RECALIBRATED)
+    )
+    gathered = [
+        gather_frames(original, shape, request.frames, calibrate=needs_calibration, say=say) for shape in request.shapes
+    ]
+    frames = [one.frames for one in gathered]
+    with atomic_folder(out) as folder, tempfile.TemporaryDirectory() as temporary:
+        workshop = Path(temporary)
+        graphs = DeployGraphs(original, workshop)
+        normalization, trials = choose_normalization(
+            original,
+            request.normalization,
+            held_out=frames[0].held_out,
+            calibration=frames[0].calibration,
+            gate=request.gates[Precision.FP32],
+            graphs=graphs,
+            shape=frames[0].shape,
+            say=say,
         )
-        built, refused = _build_all(builder, request.planned, named=request.named, say=say)
-        artifacts = _measure_all(built, generator, info, held_out, runs=request.runs, say=say)
-        manifest = _describe(request.checkpoint, info, normalization, artifacts)
+        builder = ArtifactBuilder(
+            graphs=graphs,
+            normalization=normalization,
+            folder=folder,
+            workshop=workshop,
+            int8=request.int8,
+            saturates=this_machine().saturates_at_16_bits if request.saturates is None else request.saturates,
+            capabilities=request.capabilities,
+            say=say,
+        )
+        built, refused = _build_all(builder, request, frames, say=say)
+        artifacts, pictures = measure_artifacts(built, request.gates, runs=request.runs, say=say)
+        manifest = _describe(request, normalization, trials, frames, gathered[0].calibration, artifacts, refused)
         write_manifest(folder, manifest)
+        from export.report import write_report
+
+        say("writing the report")
+        write_report(folder, manifest, frames[0].held_out, pictures)
     point_latest(out, EXPORTS / "latest")
-    return ExportResult(folder=out, manifest=manifest, left_out=[*request.left_out, *refused])
+    warnings = [warning for one in gathered[:1] for warning in one.warnings]
+    return ExportResult(folder=out, manifest=manifest, warnings=warnings)
 
 
 def _build_all(
-    builder: ArtifactBuilder, planned: Sequence[Planned], *, named: bool, say: Say
-) -> tuple[list[_Built], list[LeftOut]]:
+    builder: ArtifactBuilder, request: ExportRequest, frames: Sequence[ShapeFrames], *, say: Say
+) -> tuple[list[Built], list[LeftOut]]:
     built, refused = [], []
-    for row in planned:
-        say(f"building {row.target.title} {row.precision}")
-        begin = time.perf_counter()
-        try:
-            paths = builder.build(row)
-        except UnavailableError as error:
-            if named:
-                raise
-            refused.append(LeftOut(row.target, f"{row.precision}: {error}"))
-            continue
-        built.append(_Built(row, paths, round(time.perf_counter() - begin, 2)))
+    for shape_frames in frames:
+        operations = builder.operations(shape_frames.shape)
+        for row in request.planned:
+            say(f"building {row.target.title} {row.precision}")
+            begin = time.perf_counter()
+            try:
+                paths, quantization = builder.build(row, shape_frames)
+            except UnavailableError as error:
+                if request.named:
+                    raise
+                refused.append(LeftOut(target=row.target.name, precision=row.precision, reason=str(error)))
+                continue
+            seconds = round(time.perf_counter() - begin, 2)
+            built.append(
+                Built(
+                    planned=row,
+                    frames=shape_frames,
+                    paths=paths,
+                    quantization=quantization,
+                    seconds=seconds,
+                    operations=operations,
+                )
+            )
     return built, refused
 
 
-def _measure_all(
-    built: Sequence[_Built],
-    generator: Generator,
-    info: CheckpointInfo,
-    held_out: Sequence[Frame],
-    *,
-    runs: int,
-    say: Say,
-) -> list[Artifact]:
-    say(f"translating {len(held_out)} held-out frames with the trained generator")
-    references = reference_translations(generator, held_out, batch=info.batch)
-    fidelities = {}
-    for row in built:
-        say(f"comparing {row.paths[0].name}")
-        try:
-            with open_engine(row.planned.target.name, row.paths[0]) as engine:
-                fidelities[row.paths[0].name] = compare(engine, held_out, references)
-        except (MissingDependencyError, UnavailableError) as error:
-            row.reason = str(error)
-    runnable = [row for row in built if row.reason is None]
-    candidates = [
-        Candidate(name=row.paths[0].name, open=partial(open_engine, row.planned.target.name, row.paths[0]))
-        for row in runnable
-    ]
-    measured = measure(candidates, held_out[0], runs=runs, on_block=lambda name: say(f"timing {name}"))
-    artifacts = []
-    for row in built:
-        name = row.paths[0].name
-        fidelity = fidelities.get(name)
-        complaint = GATES[row.planned.precision].complaint(fidelity) if fidelity else None
-        status = Status.NOT_RUN if fidelity is None else Status.FAILED if complaint else Status.PASSED
-        artifacts.append(
-            Artifact(
-                target=row.planned.target.name,
-                precision=row.planned.precision,
-                files=tuple(describe_file(path) for path in row.paths),
-                height=info.data.height,
-                width=info.data.width,
-                fidelity=fidelity,
-                latency_ms=measured[name].entry() if name in measured else None,
-                status=status,
-                reason=row.reason or complaint,
-                build_seconds=row.seconds,
-            )
-        )
-    return artifacts
-
-
 def _describe(
-    checkpoint: Path, info: CheckpointInfo, normalization: Normalization, artifacts: Sequence[Artifact]
+    request: ExportRequest,
+    normalization: Normalization,
+    trials: tuple[NormalizationTrial, ...],
+    frames: Sequence[ShapeFrames],
+    calibration: CalibrationSet | None,
+    artifacts: Sequence[Artifact],
+    refused: Sequence[LeftOut],
 ) -> Manifest:
-    machine = this_machine()
-    passed = [
-        artifact for artifact in artifacts if artifact.status is Status.PASSED and artifact.latency_ms is not None
+    original, machine = request.original, this_machine()
+    candidates = [
+        artifact
+        for artifact in artifacts
+        if artifact.primary and artifact.status is Status.PASSED and artifact.latency_ms is not None
     ]
-    fastest = min(passed, key=lambda row: row.latency_ms.p50 if row.latency_ms else 0.0, default=None)
+    fastest = min(candidates, key=lambda row: row.latency_ms.p50 if row.latency_ms else 0.0, default=None)
+    record: CalibrationRecord | None = calibration.record if calibration else None
     return Manifest(
-        source=Source(name=info.name, sha256=file_sha256(checkpoint), step=info.step),
-        generator=info.generator,
-        condition=info.data.condition,
-        direction=info.data.direction,
+        source=Source(
+            name=original.name,
+            sha256=file_sha256(original.path),
+            step=original.step,
+            batch=original.batch,
+            origin=original.origin,
+        ),
+        generator=original.generator,
+        condition=original.data.condition,
+        direction=original.data.direction,
         normalization=normalization,
         machine=machine,
         fingerprint=machine.fingerprint,
         libraries=library_versions(),
+        gates=request.gates,
+        reference_quality=frames[0].held_out.reference_quality,
+        normalizations=trials,
+        calibration=record,
         artifacts=tuple(artifacts),
+        left_out=(*request.left_out, *refused),
         recommended=fastest.name if fastest else None,
     )
+
+
+def count_steps(request: ExportRequest) -> int:
+    """About how often ``export_bundle`` says what it does: choices by measurement add to it."""
+    sizes = len(request.shapes)
+    choosing = 2 * (request.normalization is None and len(request.original.normalizations) > 1)
+    return 1 + 2 * sizes + choosing + (1 + STEPS) * sizes * len(request.planned)

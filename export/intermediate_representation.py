@@ -1,18 +1,24 @@
-"""OpenVINO IR: the ONNX graph converted, and its INT8 version quantized by NNCF."""
+"""OpenVINO IR: the ONNX graph converted, its layers under the names that they have there."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-import numpy as np
+import onnx
 import openvino
 
-from core.errors import InvalidInputError
-from core.frames import Frame
+from core.errors import InvalidInputError, UnavailableError
 from core.precision import Precision
+from export.graph_inspection import LAYERS as ONNX_LAYERS
+from export.graph_inspection import ends, name_layers
 from export.quiet import quiet
 
-LAYERS: Final = ("Convolution", "ConvolutionBackpropData")
+LAYERS: Final = (
+    "Convolution",
+    "ConvolutionBackpropData",
+    "GroupConvolution",
+    "GroupConvolutionBackpropData",
+)
 NOT_COMPUTED: Final = ("Parameter", "Constant", "Result")
 
 
@@ -20,38 +26,58 @@ def write_ir(source: Path, target: Path, precision: Precision) -> None:
     """Convert the fp32 ONNX graph in ``source`` to ``target`` (.xml, weights in .bin beside it).
 
     FP16 is a storage format here: what the weights are executed in is the engine's choice, and on a CPU that is fp32.
+
+    Raises:
+        UnavailableError: if OpenVINO refuses the graph.
+        InvalidInputError: if there is no space for it.
     """
     assert precision is not Precision.INT8
-    model = openvino.convert_model(source)
-    _save(model, target, compress=precision is Precision.FP16)
+    save(convert(source), target, compress=precision is Precision.FP16)
 
 
-def write_quantized_ir(source: Path, target: Path, frames: Sequence[Frame], *, saturates: bool) -> None:
-    """Quantize the fp32 ONNX graph in ``source`` to INT8, ranges measured on ``frames``, and write it to ``target``.
+def convert(source: Path) -> openvino.Model:
+    """The ONNX graph in ``source`` as an OpenVINO model, in which layers have the names of ``name_layers``.
 
-    Weights are symmetric and activations asymmetric (LeakyReLU is); where sums of products ``saturates``
-    (``Machine.saturates_at_16_bits``) weights keep to 7 bits. The first and the last layer stay in float, and so does
-    what is not between them.
+    OpenVINO gives a layer's name to the addition of its bias, if it has one, and makes up another for the layer.
+
+    Raises:
+        UnavailableError: if OpenVINO refuses the graph.
     """
-    import nncf
-    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
+    try:
+        with quiet():
+            model = openvino.convert_model(source)
+    except Exception as error:  # a dozen classes of its own, with no root but this
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UnavailableError(f"OpenVINO refuses {source.name}: {reason}") from error
+    graph = onnx.load(source)
+    named = name_layers(graph)
+    makers = {tensor: node for node in graph.graph.node if node.input for tensor in node.output}
+    for layer in layers_of(model):
+        # The first operation that carries a tensor of the ONNX graph ends what became of that graph's layer.
+        ends_with = next((op for op in (layer, *readers(layer)) if op.output(0).get_names()), layer)
+        for tensor in ends_with.output(0).get_names():
+            name = _layer_before(tensor, makers)
+            if name in named:
+                ends_with.set_friendly_name(f"{name}/bias")
+                layer.set_friendly_name(name)
+    return model
 
-    model = openvino.convert_model(source)
-    overflow_fix = OverflowFix.ENABLE if saturates else OverflowFix.DISABLE
-    with quiet():
-        quantized = nncf.quantize(
-            model,
-            nncf.Dataset([frame[np.newaxis] for frame in frames]),
-            preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(frames),
-            fast_bias_correction=True,
-            ignored_scope=nncf.IgnoredScope(names=[*outer_layers(model), *around_the_generator(model)]),
-            advanced_parameters=AdvancedQuantizationParameters(overflow_fix=overflow_fix),
-        )
-    _save(quantized, target, compress=False)
+
+def _layer_before(tensor: str, makers: dict[str, onnx.NodeProto]) -> str | None:
+    """Name of the layer that made ``tensor``, or what it was made of: a factor goes into the weights of its layer."""
+    while node := makers.get(tensor):
+        if node.op_type in ONNX_LAYERS:
+            return str(node.name)
+        tensor = next((name for name in node.input if name in makers), "")
+    return None
 
 
-def _save(model: openvino.Model, target: Path, *, compress: bool) -> None:
+def save(model: openvino.Model, target: Path, *, compress: bool = False) -> None:
+    """Write ``model`` to ``target`` (.xml) and a .bin beside it; ``compress`` keeps its weights in fp16.
+
+    Raises:
+        InvalidInputError: if there is no space for it.
+    """
     try:
         openvino.save_model(model, target, compress_to_fp16=compress)
     except RuntimeError as error:  # OpenVINO's answer to a full disk
@@ -59,10 +85,14 @@ def _save(model: openvino.Model, target: Path, *, compress: bool) -> None:
         raise InvalidInputError(f"cannot write {target.name} ({reason}): is there space left?") from error
 
 
-def outer_layers(model: openvino.Model) -> list[str]:
+def layers_of(model: openvino.Model) -> list[openvino.Node]:
+    """The convolutions of ``model``, transposed and grouped ones too, in the order in which they are computed."""
+    return [op for op in model.get_ordered_ops() if op.get_type_name() in LAYERS]
+
+
+def outer_layers(model: openvino.Model) -> tuple[str, ...]:
     """Names of the first convolution and of the last layer of ``model``."""
-    layers = [op for op in model.get_ordered_ops() if op.get_type_name() in LAYERS]
-    return [layers[0].get_friendly_name(), layers[-1].get_friendly_name()]
+    return ends(tuple(layer.get_friendly_name() for layer in layers_of(model)))
 
 
 def around_the_generator(model: openvino.Model) -> list[str]:
@@ -71,14 +101,19 @@ def around_the_generator(model: openvino.Model) -> list[str]:
     They turn frames into the generator's images and back; in INT8 they would spoil every colour and gain nothing.
     """
     operations = model.get_ordered_ops()
-    first, last = outer_layers(model)
-    after_first = _reach(operations, first, lambda op: [value.get_node() for value in op.input_values()])
-    before_last = _reach(reversed(operations), last, _readers)
+    outer = outer_layers(model)
+    after_first = _reach(operations, outer[0], lambda op: [value.get_node() for value in op.input_values()])
+    before_last = _reach(reversed(operations), outer[-1], readers)
     return [
         op.get_friendly_name()
         for op in operations
         if op.get_type_name() not in NOT_COMPUTED and op.get_friendly_name() not in after_first & before_last
     ]
+
+
+def readers(op: openvino.Node) -> list[openvino.Node]:
+    """The operations that read what ``op`` gives."""
+    return [reader.get_node() for value in op.outputs() for reader in value.get_target_inputs()]
 
 
 def _reach(
@@ -91,7 +126,3 @@ def _reach(
         if name == start or any(other.get_friendly_name() in reached for other in neighbours(op)):
             reached.add(name)
     return reached
-
-
-def _readers(op: openvino.Node) -> list[openvino.Node]:
-    return [reader.get_node() for value in op.outputs() for reader in value.get_target_inputs()]

@@ -10,26 +10,19 @@ from pathlib import Path
 from core.atomic import find_latest
 from core.configuration import GENERATOR_FILE
 from core.errors import BundleError, InvalidInputError, MissingDependencyError, UnavailableError
+from core.export_record import LeftOut
 from core.formats import Target
 from core.machine import this_machine
-from core.manifest import MANIFEST_NAME, read_manifest
+from core.manifest import MANIFEST_NAME, REPORT_NAME, read_manifest
 from core.precision import Precision
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An artifact to make."""
+    """An artifact to make, in every size asked for."""
 
     target: Target
     precision: Precision
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A target that cannot be made here, and why."""
-
-    target: Target
-    reason: str
 
 
 def plan_artifacts(
@@ -44,7 +37,7 @@ def plan_artifacts(
 
     Raises:
         MissingDependencyError, UnavailableError: for a named target that cannot be made here.
-        InvalidInputError: if nothing is left.
+        InvalidInputError: if nothing is left, or a named target has none of ``precisions``.
     """
     planned: list[Planned] = []
     left_out: list[LeftOut] = []
@@ -54,8 +47,11 @@ def plan_artifacts(
         except (MissingDependencyError, UnavailableError) as error:
             if named:
                 raise
-            left_out.append(LeftOut(target, str(error)))
+            left_out.append(LeftOut(target=target.name, reason=str(error)))
             continue
+        if named and not set(target.precisions) & set(precisions):
+            has = ", ".join(target.precisions)
+            raise InvalidInputError(f"{target.title} comes in {has} only: add --{target.precisions[0]}")
         planned += [Planned(target, precision) for precision in target.precisions if precision in precisions]
     if not planned:
         raise InvalidInputError("none of the targets can be made here: " + "; ".join(row.reason for row in left_out))
@@ -110,8 +106,10 @@ def check_replaceable(out: Path) -> None:
         try:
             artifacts = read_manifest(out).artifacts
         except BundleError as error:
-            raise InvalidInputError(f"{out} holds a damaged manifest: remove it, or give another --out") from error
-        ours = {MANIFEST_NAME, *(file.name for artifact in artifacts for file in artifact.files)}
+            raise InvalidInputError(
+                f"{out} holds a bundle that cannot be read: remove it, or give another --out"
+            ) from error
+        ours = {MANIFEST_NAME, REPORT_NAME, *(file.name for artifact in artifacts for file in artifact.files)}
     others = sorted(path.name for path in out.iterdir() if path.name not in ours)
     if others:
         raise InvalidInputError(f"{out} holds {others[0]}, which is no part of a bundle: give --out another folder")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
+from core.export_record import LeftOut
+from core.fidelity import Fidelity
 from core.formats import TARGETS
-from core.manifest import Artifact, Fidelity, Latency, Manifest, Status
-from export.plan import LeftOut
+from core.manifest import Artifact, Latency, Manifest, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,22 +22,37 @@ class Row:
     fidelity: Fidelity | None
     latency: Latency | None
     status: str
+    batch: int = 1
     reason: str | None = None
     recommended: bool = False
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second at the median latency."""
+        return None if self.latency is None else 1000 * self.batch / self.latency.p50
 
 
 def artifact_row(artifact: Artifact, manifest: Manifest, *, latency: Latency | None = None) -> Row:
     """The line of ``artifact``, with ``latency`` in the place of the manifest's if one was measured since."""
     return Row(
-        title=TARGETS[artifact.target].title,
+        title=" ".join([TARGETS[artifact.target].title, *_shape_words(artifact)]),
         precision=artifact.precision,
         total_bytes=artifact.total_bytes,
         fidelity=artifact.fidelity,
         latency=latency or artifact.latency_ms,
         status=artifact.status,
+        batch=artifact.batch,
         reason=artifact.reason,
         recommended=artifact.name == manifest.recommended,
     )
+
+
+def _shape_words(artifact: Artifact) -> list[str]:
+    """What is not as in most bundles: further sizes, several frames at a time, any size."""
+    words = [] if artifact.primary else [str(artifact.size)]
+    if artifact.batch > 1:
+        words.append(f"x {artifact.batch}")
+    return [*words, "dynamic"] if artifact.dynamic else words
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -54,13 +70,13 @@ def cells(row: Row) -> tuple[str, ...]:
             "" if value is None else f"{value:.2f}" if value < 100 else f"{value:.1f}"
             for value in ((latency.p50, latency.p90, latency.p99) if latency else (None, None, None))
         ),
-        f"{1000 / latency.p50:.0f}" if latency else "",
+        "" if row.fps is None else f"{row.fps:.0f}",
         "not run" if row.status == Status.NOT_RUN else row.status,
     )
 
 
 COLUMNS = ("format", "type", "MB", "PSNR", "SSIM", "step", "p50", "p90", "p99", "fps", "status")
-CAPTION = "PSNR in dB, step: largest difference of 255, both against PyTorch; p50 to p99 in milliseconds a frame"
+CAPTION = "PSNR in dB, step: largest difference of 255, both against the original; p50 to p99 in milliseconds a call"
 
 
 def artifact_table(rows: Sequence[Row], *, title: str) -> Table:
@@ -90,4 +106,66 @@ def notes(rows: Sequence[Row], left_out: Sequence[LeftOut] = ()) -> list[str]:
         if row.reason:
             shared.setdefault((row.title, row.status, row.reason), []).append(row.precision)
     reasons = [f"{title} {', '.join(kinds)}: {status}: {reason}" for (title, status, reason), kinds in shared.items()]
-    return reasons + [f"{row.target.title}: not made: {row.reason}" for row in left_out]
+    missing = [
+        f"{' '.join(filter(None, (TARGETS[row.target].title, row.precision)))}: not made: {row.reason}"
+        for row in left_out
+    ]
+    return reasons + missing
+
+
+def normalization_table(manifest: Manifest) -> Table:
+    """The ways to normalize that were measured, against the one the network was meant for."""
+    with_quality = any(trial.quality for trial in manifest.normalizations)
+    columns = ["normalization", "PSNR", "SSIM", "step", "ORT p50", "gate"]
+    if with_quality:
+        columns.insert(4, "true L1")
+    table = Table(
+        title=f"normalization: {manifest.normalization} is shipped",
+        title_justify="left",
+        title_style="bold",
+        caption="against the network as it was meant to be used; true L1: against the true pictures, in [-1, 1]",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i in (0, len(columns) - 1) else "right", no_wrap=True)
+    for trial in manifest.normalizations:
+        texts = [
+            trial.normalization.value,
+            f"{trial.fidelity.psnr_db:.1f}",
+            f"{trial.fidelity.ssim:.3f}",
+            str(trial.fidelity.max_abs),
+            "" if trial.p50_ms is None else f"{trial.p50_ms:.2f}",
+            "passed" if trial.passed else "failed",
+        ]
+        if with_quality:
+            texts.insert(4, f"{trial.quality.l1:.3f}" if trial.quality else "")
+        table.add_row(*texts, style="bold green" if trial.normalization is manifest.normalization else None)
+    return table
+
+
+def quantization_notes(artifacts: Sequence[Artifact]) -> list[str]:
+    """How INT8 artifacts came about, where there is something to say."""
+    lines = []
+    for artifact in artifacts:
+        made, words = artifact.quantization, []
+        if made is None:
+            continue
+        if made.tried:
+            others = ", ".join(f"{trial.method} {trial.psnr_db:.1f} dB" for trial in made.tried)
+            words.append(f"ranges by {made.method} ({others} on calibration frames)")
+        if made.kept_float:
+            why = "NNCF's accuracy control" if made.accuracy_control else "the gate"
+            words.append(f"back in float for {why}: {', '.join(made.kept_float)}; {made.layers} layers in INT8")
+        if artifact.executes:
+            words.append("executes " + ", ".join(f"{100 * share:.0f} % {kind}" for kind, share in _by_share(artifact)))
+        if words:
+            lines.append(f"{artifact.name}: {'; '.join(words)}")
+    return lines
+
+
+def _by_share(artifact: Artifact) -> list[tuple[str, float]]:
+    return sorted((artifact.executes or {}).items(), key=lambda item: -item[1])

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from core.frames import Frame
 from core.manifest import Latency
 from runtime.engines.base import Engine
 from runtime.latency import NS_PER_MS, LatencySummary, summarize
@@ -24,10 +24,17 @@ WARM_UP: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """Something to be timed: ``open`` loads it anew for every block."""
+    """Something to be timed: ``open`` loads it anew for every block.
+
+    Attributes:
+        name: what it is called.
+        open: loads it.
+        frames: what it translates: ``uint8 [batch, H, W, 3]`` BGR.
+    """
 
     name: str
     open: Callable[[], AbstractContextManager[Engine]]
+    frames: NDArray[np.uint8] = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -61,16 +68,15 @@ class Measured:
 
 def measure(
     candidates: Sequence[Candidate],
-    frame: Frame,
     *,
     runs: int,
     blocks: int = BLOCKS,
     on_block: Callable[[str], None] = lambda _name: None,
 ) -> dict[str, Measured]:
-    """Time the translation of ``frame`` by every candidate, ``runs`` times in all, in ``blocks`` rotating blocks.
+    """Time every candidate on its frames, ``runs`` times in all, in ``blocks`` rotating blocks.
 
-    A latency is the time from a frame in memory to its translation in memory, frames being ``uint8 [H, W, 3]`` BGR.
-    ``on_block`` is told the name of the candidate whose block begins.
+    A latency is the time from frames in memory to their translations in memory. ``on_block`` is told the name of the
+    candidate whose block begins.
     """
     measured = {candidate.name: Measured() for candidate in candidates}
     for block in range(blocks):
@@ -78,21 +84,21 @@ def measure(
         start = block * len(candidates) // blocks
         for candidate in (*candidates[start:], *candidates[:start]):
             on_block(candidate.name)
-            _time_block(candidate, frame, share, measured[candidate.name])
+            _time_block(candidate, share, measured[candidate.name])
     return measured
 
 
-def _time_block(candidate: Candidate, frame: Frame, runs: int, measured: Measured) -> None:
+def _time_block(candidate: Candidate, runs: int, measured: Measured) -> None:
     begin = time.perf_counter_ns()
     with candidate.open() as engine:
-        engine.translate(frame)
+        engine.infer(candidate.frames)
         measured.load_seconds = (time.perf_counter_ns() - begin) / 1e9
         measured.device, measured.threads = engine.device, engine.threads
         for _ in range(WARM_UP):
-            engine.translate(frame)
+            engine.infer(candidate.frames)
         for _ in range(runs):
             start = time.perf_counter_ns()
-            engine.translate(frame)
+            engine.infer(candidate.frames)
             measured.raw_ms.append((time.perf_counter_ns() - start) / NS_PER_MS)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from core.atomic import find_latest
 from core.errors import BundleError, InvalidInputError, UnavailableError
 from core.formats import TARGETS
+from core.frames import Size, check_multiple
 from core.machine import this_machine
 from core.manifest import Artifact, Manifest, Status, read_manifest, verify_files
 from core.precision import Precision
@@ -22,8 +23,13 @@ class Bundle:
     folder: Path
     manifest: Manifest
 
-    def choose(self, *, target: str | None = None, precision: Precision | None = None) -> Artifact:
+    def choose(
+        self, *, target: str | None = None, precision: Precision | None = None, size: Size | None = None
+    ) -> Artifact:
         """The fastest faithful artifact, of ``target`` and ``precision`` where they are given.
+
+        Of several sizes it is the one that the bundle is for in the first place, unless ``size`` is given; an artifact
+        that takes any size is returned as one of ``size``.
 
         On the machine that made the bundle that is the measured order; elsewhere the same order is the best guess.
         An artifact that failed its gate, or was never run, is taken only when target and precision ask for it alone.
@@ -34,7 +40,7 @@ class Bundle:
         """
         fitting = [
             artifact
-            for artifact in self.manifest.artifacts
+            for artifact in self._of_size(size)
             if (target is None or artifact.target == target) and (precision is None or artifact.precision == precision)
         ]
         if not fitting:
@@ -52,9 +58,25 @@ class Bundle:
             )
         return min(usable, key=lambda artifact: artifact.latency_ms.p50 if artifact.latency_ms else float("inf"))
 
+    def _of_size(self, size: Size | None) -> list[Artifact]:
+        """The artifacts of ``size``, by default of the bundle's first size."""
+        if size is None:
+            return [artifact for artifact in self.manifest.artifacts if artifact.primary]
+        found = [artifact for artifact in self.manifest.artifacts if artifact.size == size]
+        dynamic = [artifact for artifact in self.manifest.artifacts if artifact.dynamic and artifact.size != size]
+        if dynamic and self.manifest.generator is not None:
+            check_multiple(size, self.manifest.generator.levels)
+        found += [artifact.model_copy(update={"height": size.height, "width": size.width}) for artifact in dynamic]
+        if not found:
+            known = dict.fromkeys(str(artifact.size) for artifact in self.manifest.artifacts)
+            raise InvalidInputError(
+                f"{self.folder} has no artifact of size {size}, only {', '.join(known)}: export it with --size {size}"
+            )
+        return found
+
     def _usable(self, artifact: Artifact) -> bool:
         target = TARGETS[artifact.target]
-        if target.missing_modules() or (target.needs_gpu_to_run and this_machine().gpu is None):
+        if target.run_elsewhere or target.missing_modules() or (target.needs_gpu_to_run and this_machine().gpu is None):
             return False
         return artifact.status is Status.PASSED
 
@@ -66,7 +88,8 @@ class Bundle:
             MissingDependencyError, UnavailableError: if it cannot run here.
         """
         verify_files(self.folder, artifact)
-        engine = open_engine(artifact.target, self.folder / artifact.name, threads=threads)
+        size = artifact.size if artifact.dynamic else None
+        engine = open_engine(artifact.target, self.folder / artifact.name, threads=threads, size=size)
         if engine.size != artifact.size:
             engine.close()
             raise BundleError(f"{artifact.name} takes {engine.size} frames, its manifest says {artifact.size}")

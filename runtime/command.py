@@ -46,6 +46,7 @@ def run(
     ] = None,
     target: Annotated[str | None, typer.Option(help="Engine, such as onnx. [default: the fastest faithful]")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, fp16 or int8. [default: the fastest faithful]")] = None,
+    size: Annotated[str | None, typer.Option(help="Of a bundle with several. [default: its first]")] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, max=512, help="CPU threads of the engine [default: all]")
     ] = None,
@@ -62,11 +63,18 @@ def run(
     _prepare_opencv()
 
     from core.conditions import Condition
+    from core.frames import parse_size
     from core.precision import Precision
     from runtime.bundle import open_bundle
 
     opened = open_bundle(bundle)
-    artifact = opened.choose(target=target, precision=_choose(Precision, precision))
+    wanted = None if size is None else parse_size(size)
+    artifact = opened.choose(target=target, precision=_choose(Precision, precision), size=wanted)
+    if artifact.batch > 1:
+        raise InvalidInputError(
+            f"{artifact.name} translates {artifact.batch} frames at a time, a stream comes one by one: "
+            "export it again without --batch"
+        )
     seen = _choose(Condition, condition) or opened.manifest.condition
     result, facts = _stream(
         opened,
@@ -78,7 +86,7 @@ def run(
         show=show,
         threads=threads,
         convert=_converter(artifact.size, seen, half),
-        compose=_composer(opened.manifest.generator.input_encoding) if side_by_side else None,
+        compose=_composer(opened.manifest.input_encoding) if side_by_side else None,
         started_ns=started_ns,
         say=partial(print, file=sys.stderr if json else sys.stdout, flush=True),
     )
@@ -115,7 +123,7 @@ def _stream(
         opener = stack.enter_context(ThreadPoolExecutor(1))  # a camera takes its time; the engine loads meanwhile
         loading = opener.submit(bundle.open, artifact, threads=threads)
         # A generator whose input is made of photographs is shown some; label maps would tell it nothing.
-        photos = condition is not Condition.IDENTITY or bundle.manifest.generator.task is Task.COLORIZE
+        photos = condition is not Condition.IDENTITY or bundle.manifest.task is Task.COLORIZE
         source = stack.enter_context(open_source(named or DEMO, size=artifact.size, live_demo=show, demo_photos=photos))
         sinks = _open_sinks(source, named or DEMO, output, frames, show=show)
         engine = stack.enter_context(loading.result())

@@ -1,6 +1,7 @@
 """What every inference engine offers."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,21 @@ class Engine(Closing, ABC):
     @abstractmethod
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Infer on frames of the right shape, type and layout."""
+
+    def _set_shape(self, shape: Sequence[int | str | None], size: Size | None) -> None:
+        """Take ``batch`` and ``size`` from the input's ``shape``, which names what may change instead of giving it.
+
+        Raises:
+            InvalidInputError: if ``size`` is not one that it takes, or is missing where it may change.
+        """
+        batch, height, width, _ = shape
+        self.batch = batch if isinstance(batch, int) and batch > 0 else 1
+        fixed = [side if isinstance(side, int) and side > 0 else None for side in (height, width)]
+        if size is None and None in fixed:
+            raise InvalidInputError("this artifact takes frames of any size: say which, for example --size 256")
+        self.size = Size(*(own or asked for own, asked in zip(fixed, size or (0, 0), strict=True)))
+        if size not in (None, self.size):
+            raise InvalidInputError(f"this artifact takes frames of {self.size}, not {size}: give --size {self.size}")
 
     def _release(self) -> None:
         """Give back what the engine holds."""

@@ -1,43 +1,93 @@
 """OpenVINO artifacts."""
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from core.errors import BundleError
+from core.errors import BundleError, InvalidInputError
 from core.frames import Size
 from runtime.engines.base import Engine
+
+LAYERS: Final = ("Convolution", "Deconvolution")
+"""What OpenVINO's CPU executes convolutions as, grouped or not."""
+PRECISIONS: Final = {"i8": "int8", "f32": "fp32", "f16": "fp16"}
+"""This project's words for OpenVINO's, where they differ."""
 
 
 class CompiledModelEngine(Engine):
     """An OpenVINO model compiled for the CPU."""
 
-    def __init__(self, path: Path, *, threads: int) -> None:
-        """Load and compile the model at ``path`` (its weights lie beside it); ``BundleError`` if it is none."""
+    def __init__(self, path: Path, *, threads: int, size: Size | None = None) -> None:
+        """Load and compile the model at ``path`` (its weights lie beside it).
+
+        Args:
+            path: of the .xml.
+            threads: CPU threads for it.
+            size: of the frames. A model that takes any is compiled for this one: with sizes that are known only at run
+                time, transposed convolutions would not be executed in INT8.
+
+        Raises:
+            BundleError: if it is no model of frames.
+            InvalidInputError: for a size that it does not take, or none where it takes any.
+        """
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
             # Some hosts would run BF16 by default; an artifact runs in the type it was measured in.
             "INFERENCE_PRECISION_HINT": "f32",
         }
+        core = openvino.Core()
         try:
-            model = openvino.Core().compile_model(path, "CPU", settings)
+            model = core.read_model(path)
+            self._set_model_shape(model, path, size)
+            self._layers = {op.get_friendly_name() for op in model.get_ops() if "Convolution" in op.get_type_name()}
+            self._compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(f"{path} cannot be loaded by OpenVINO ({reason}): export it again") from error
-        shape = list(model.input(0).shape)
-        if len(shape) != 4 or model.input(0).element_type != openvino.Type.u8:
-            raise BundleError(f"{path} takes {shape}, not uint8 frames: export it with p2p-export")
-        self.batch, height, width, _ = shape
-        self.size = Size(height, width)
         self.threads = threads
-        self.device = ",".join(model.get_property("EXECUTION_DEVICES")).lower()
-        self._request = model.create_infer_request()
+        self.device = ",".join(self._compiled.get_property("EXECUTION_DEVICES")).lower()
+        self._request = self._compiled.create_infer_request()
+
+    def executed_precisions(self) -> dict[str, str]:
+        """What each convolution is really executed in, by the layer's name: ``int8``, ``fp32``, ``bf16``, ...
+
+        Read from the graph that OpenVINO made of the model for this machine (its documentation calls it the execution
+        graph). A layer that it made something else of is missing.
+        """
+        executed = {}
+        for op in self._compiled.get_runtime_model().get_ops():
+            information = op.get_rt_info()
+            if information["layerType"].value in LAYERS:
+                # The kernel and its input's type, as in brgconv_avx512_I8. Not runtimePrecision: that is f16 as soon as
+                # the weights are stored so, whatever they are executed in.
+                precision = information["primitiveType"].value.rpartition("_")[2].lower()
+                names = information["originalLayersNames"].value.split(",")
+                for name in self._layers.intersection(name.removesuffix("_original") for name in names):
+                    executed[name] = PRECISIONS.get(precision, precision)
+        return executed
+
+    def _set_model_shape(self, model: openvino.Model, path: Path, size: Size | None) -> None:
+        """Check that ``model`` takes frames, and fix what it leaves open."""
+        source = model.input(0)
+        sides = [side.get_length() if side.is_static else None for side in source.partial_shape]
+        if len(sides) != 4 or sides[3] != 3 or source.element_type != openvino.Type.u8:
+            raise BundleError(f"{path} takes {source.partial_shape}, not uint8 frames: export it with p2p-export")
+        self._set_shape(sides, size)
+        if None in sides:
+            try:
+                model.reshape([self.batch, *self.size, 3])
+            except RuntimeError as error:
+                raise InvalidInputError(
+                    f"{path.name} cannot take frames of {self.size}: give a size whose sides are multiples of "
+                    "2 to the power of its generator's levels"
+                ) from error
 
     def _release(self) -> None:
-        del self._request
+        del self._request, self._compiled
 
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         # The input is read in place; the output lies in the request's own memory, so it is copied out.

@@ -1,11 +1,13 @@
 """TensorRT and TensorRT-RTX engines ("plans") on an NVIDIA GPU.
 
 Both have one Python API; the module that reads the plan is handed in. What only TensorRT-RTX has (CUDA graphs of its
-own, a runtime configuration) is found with ``hasattr``. Memory is pinned and all work goes to a stream of its own
-(NVIDIA, "TensorRT best practices": asynchronous copies need pinned memory, the default stream serializes).
+own, kernels compiled when the plan is opened and kept for the next time) is found with ``hasattr``. Memory is pinned
+and all work goes to a stream of its own (NVIDIA, "TensorRT best practices": asynchronous copies need pinned memory, the
+default stream serializes).
 """
 
 import ctypes
+import hashlib
 import importlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import UnavailableError
+from core.cache_folder import keep_cached, read_cached
+from core.errors import InvalidInputError, UnavailableError
 from core.formats import TARGETS
 from core.frames import Size
 from runtime.engines.base import Engine
@@ -31,6 +34,7 @@ class CudaPlanEngine(Engine):
         *,
         flavour: str,
         threads: int,
+        size: Size | None = None,
         trt: ModuleType | None = None,
         cuda: ModuleType | None = None,
     ) -> None:
@@ -40,11 +44,13 @@ class CudaPlanEngine(Engine):
             path: a file that ``p2p-export`` wrote.
             flavour: ``tensorrt`` or ``tensorrt_rtx``.
             threads: recorded only; the work is the GPU's.
+            size: of the frames, for a plan that takes several sizes.
             trt: the TensorRT module; default: the flavour's own.
             cuda: the CUDA runtime bindings; default: ``cuda.bindings.runtime``.
 
         Raises:
             UnavailableError: if there is no NVIDIA GPU or driver, or the plan is not for this GPU or library version.
+            InvalidInputError: for a ``size`` that the plan does not take, or none where it takes several.
         """
         title = TARGETS[flavour].title
         trt = trt or importlib.import_module(TARGETS[flavour].modules[0])
@@ -52,30 +58,36 @@ class CudaPlanEngine(Engine):
         self.device = self._cuda.device_name(title)
         self.threads = threads
         self._log = collecting_logger(trt)
-        self._plan = trt.Runtime(self._log).deserialize_cuda_engine(path.read_bytes())
+        self._context: Any = None
+        self._kernels: _Kernels | None = None
+        content = path.read_bytes()
+        self._plan = trt.Runtime(self._log).deserialize_cuda_engine(content)
         if self._plan is None:
             raise UnavailableError(
                 f"{path.name} cannot be read by {title} {trt.__version__} on {self.device}: export it on this machine"
                 + f" ({self._log.errors[0]})" * bool(self._log.errors)
             )
         try:
-            self._prepare(trt)
+            if hasattr(trt, "CudaGraphStrategy"):
+                digest = hashlib.sha256(content).hexdigest()[:16]
+                self._kernels = _Kernels(self._plan, trt, f"{flavour}-{trt.__version__}-{self.device}-{digest}")
+                self._log.errors.clear()  # what it thinks of old kernels is no reason for what follows
+            self._prepare(trt, size)
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, trt: ModuleType) -> None:
+    def _prepare(self, trt: ModuleType, size: Size | None) -> None:
         """Make the context, the buffers and the CUDA graph."""
-        self._context, captures_itself = _execution_context(self._plan, trt)
+        kernels = self._kernels
+        self._context = kernels.execution_context() if kernels else self._plan.create_execution_context()
         if self._context is None:
             raise UnavailableError(f"the GPU cannot run the engine: {'; '.join(self._log.errors) or 'no reason given'}")
         names = [self._plan.get_tensor_name(i) for i in range(self._plan.num_io_tensors)]
         is_input = {name: self._plan.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
         source = next(name for name in names if is_input[name])
         target = next(name for name in names if not is_input[name])
-        self.batch, height, width, _ = tuple(self._plan.get_tensor_shape(source))
-        self.size = Size(height, width)
-        shape = (self.batch, height, width, 3)
+        shape = self._choose_shape(source, target, size)
         self._stream = self._cuda.stream()
         self._host_input, self._host_output = self._cuda.pinned(shape), self._cuda.pinned(shape)
         self._device_input = self._cuda.allocate(self._host_input.nbytes)
@@ -85,7 +97,26 @@ class CudaPlanEngine(Engine):
                 raise UnavailableError(f"TensorRT refuses the address of tensor {name}")
         self._enqueue()  # the first run allocates and compiles, which must not be captured
         self._cuda.wait(self._stream)
-        self._graph = None if captures_itself else self._cuda.capture(self._stream, self._enqueue)
+        if kernels:
+            kernels.keep()
+        self._graph = None if kernels else self._cuda.capture(self._stream, self._enqueue)
+
+    def _choose_shape(self, source: str, target: str, size: Size | None) -> tuple[int, ...]:
+        """The shape ``[N, H, W, 3]`` of input and output, which a plan for several sizes has to be told."""
+        declared = tuple(self._plan.get_tensor_shape(source))
+        self._set_shape(declared, size)
+        shape = (self.batch, *self.size, 3)
+        if declared == shape:
+            return shape
+        takes = self._context.set_input_shape(source, shape)
+        # A side between two of the graph's steps is within the bounds and still comes out as another one, or as -1.
+        if not takes or tuple(self._context.get_tensor_shape(target)) != shape:
+            least, best, most = (Size(*tuple(bound)[1:3]) for bound in self._plan.get_tensor_profile_shape(source, 0))
+            raise InvalidInputError(
+                f"this engine takes frames from {least} to {most} in steps of its network, not {self.size}: "
+                f"give --size {best}, or export it for that size"
+            )
+        return shape
 
     def _enqueue(self) -> None:
         source, target = self._host_input, self._host_output
@@ -106,17 +137,43 @@ class CudaPlanEngine(Engine):
     def _release(self) -> None:
         """Give everything back, in the order it depends on: work, graph, context, plan, memory, stream."""
         self._cuda.finish()
-        self._context = self._plan = None
+        self._context = self._kernels = self._plan = None
         self._cuda.free()
 
 
-def _execution_context(plan: Any, trt: ModuleType) -> tuple[Any, bool]:
-    """The context that runs ``plan``, and whether it makes CUDA graphs by itself (TensorRT-RTX does, when told to)."""
-    if hasattr(plan, "create_runtime_config") and hasattr(trt, "CudaGraphStrategy"):
-        config = plan.create_runtime_config()
-        config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-        return plan.create_execution_context(config), True
-    return plan.create_execution_context(), False
+class _Kernels:
+    """The kernels that TensorRT-RTX compiles of a plan for the GPU at hand, kept between two starts.
+
+    It must live as long as the context made with it (NVIDIA, "Working with Runtime Cache").
+    """
+
+    def __init__(self, plan: Any, trt: ModuleType, name: str) -> None:
+        self._name = f"{name}.kernels"
+        self._plan = plan
+        self._config = plan.create_runtime_config()
+        self._config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        if hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):
+            # The frames keep their size: better to wait for its kernels once than to change over in mid-stream.
+            strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+            self._config.dynamic_shapes_kernel_specialization_strategy = strategy
+        self._cache = self._config.create_runtime_cache() if hasattr(self._config, "create_runtime_cache") else None
+        self._kept = b""
+        if self._cache is not None:
+            kept = read_cached(self._name)
+            if kept and self._cache.deserialize(kept):  # it checks that they are of this GPU, driver and version
+                self._kept = kept
+            self._config.set_runtime_cache(self._cache)
+
+    def execution_context(self) -> Any:
+        """A context that uses these kernels and compiles those that are missing."""
+        return self._plan.create_execution_context(self._config)
+
+    def keep(self) -> None:
+        """Write down what has been compiled, if anything has been."""
+        content = self._cache.serialize() if self._cache is not None else None
+        if content is not None and bytes(content) != self._kept:
+            self._kept = bytes(content)
+            keep_cached(self._name, self._kept)
 
 
 class _Cuda:

@@ -9,14 +9,14 @@ import pytest
 from core.conditions import Condition
 from core.configuration import Direction, GeneratorConfig
 from core.errors import BundleError
+from core.export_record import Normalization
+from core.fidelity import Fidelity
 from core.machine import this_machine
 from core.manifest import (
     MANIFEST_NAME,
     Artifact,
-    Fidelity,
     Latency,
     Manifest,
-    Normalization,
     Source,
     Status,
     describe_file,
@@ -68,7 +68,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def test_keys_that_scripts_rely_on(bundle: Path) -> None:
     content = json.loads((bundle / MANIFEST_NAME).read_text())
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert content["recommended"] == "generator.fp32.onnx"
     (artifact,) = content["artifacts"]
     assert {"target", "precision", "files", "fidelity", "latency_ms", "status", "reason"} <= artifact.keys()

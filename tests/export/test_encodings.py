@@ -24,18 +24,18 @@ from core.configuration import (
 from core.encoding import Encoding
 from core.errors import InvalidInputError
 from core.facades import facade_pair
+from core.fidelity import GATES
 from core.formats import TARGETS
 from core.frames import Frame, Size, array_to_frames, frames_to_array, input_images
-from core.manifest import Normalization
 from core.networks import Generator, build_generator
 from core.precision import Precision
 from export.baseline import EagerEngine
-from export.builder import ArtifactBuilder
 from export.exporter import ExportRequest, export_bundle
-from export.fidelity import GATES, compare, reference_translations
+from export.fidelity import translate_all
 from export.intermediate_representation import around_the_generator, outer_layers
 from export.plan import Planned
-from runtime.engines import open_engine
+from export.trained_generator import TrainedGenerator
+from tests.export.deployment import Deployment, deploy
 
 SIDE = 32
 COLORIZE = GeneratorConfig(width=4, levels=4, task=Task.COLORIZE, in_channels=1, out_channels=2)
@@ -70,38 +70,31 @@ def lively(config: GeneratorConfig) -> Generator:
     return generator.eval()
 
 
-def builder(config: GeneratorConfig, folder: Path) -> ArtifactBuilder:
-    (folder / "workshop").mkdir()
-    return ArtifactBuilder(
-        generator=lively(config),
-        normalization=Normalization.RUNNING,
-        size=Size(SIDE, SIDE),
-        folder=folder,
-        workshop=folder / "workshop",
-        calibration=photos(10),
-    )
+def deployed(config: GeneratorConfig, folder: Path) -> Deployment:
+    frames = photos(13)
+    return deploy(lively(config), folder, calibration=frames[:10], held_out=frames[10:])
 
 
 @pytest.mark.parametrize("target", ["onnx", "openvino"])
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_every_encoding_is_deployed_faithfully(config: GeneratorConfig, target: str, tmp_path: Path) -> None:
-    maker = builder(config, tmp_path)
-    held_out = photos(13)[10:]
-    references = reference_translations(lively(config), held_out, batch=4)
-    assert min(reference.std() for reference in references) > 10, "flat pictures would pass whatever is wrong"
+    deployment = deployed(config, tmp_path)
+    held_out = deployment.held_out
+    assert min(reference.std() for reference in held_out.references) > 10, "flat ones would pass whatever is wrong"
     for precision in (Precision.FP32, Precision.INT8):
-        path, *_ = maker.build(Planned(TARGETS[target], precision))
-        with open_engine(target, path, threads=1) as engine:
-            complaint = GATES[precision].complaint(compare(engine, held_out, references))
+        with deployment.open(target, deployment.build(target, precision)) as engine:
+            fidelity, _ = held_out.judge(translate_all(engine, held_out.frames))
+        complaint = GATES[precision].complaint(fidelity)
         assert complaint is None, f"{precision}: {complaint}"
 
 
 def test_a_colorization_in_half_precision_is_faithful(tmp_path: Path) -> None:
     """Only the generator is in half precision: colours come and go in full."""
-    references = reference_translations(lively(COLORIZE), photos(3), batch=4)
-    path, *_ = builder(COLORIZE, tmp_path).build(Planned(TARGETS["onnx"], Precision.FP16))
-    with open_engine("onnx", path, threads=1) as engine:
-        assert GATES[Precision.FP16].complaint(compare(engine, photos(3), references)) is None
+    deployment = deployed(COLORIZE, tmp_path)
+    path = deployment.build("onnx", Precision.FP16)
+    with deployment.open("onnx", path) as engine:
+        fidelity, _ = deployment.held_out.judge(translate_all(engine, deployment.held_out.frames))
+    assert GATES[Precision.FP16].complaint(fidelity) is None
     values = {tensor.name: tensor.data_type for tensor in onnx.load(path).graph.initializer}
     powers = [node for node in onnx.load(path).graph.node if node.op_type == "Pow"]
     assert powers
@@ -109,25 +102,26 @@ def test_a_colorization_in_half_precision_is_faithful(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_the_baseline_around_which_numpy_handles_pixels_agrees(config: GeneratorConfig) -> None:
-    references = reference_translations(lively(config), photos(3), batch=4)
+def test_the_baseline_around_which_numpy_handles_pixels_agrees(config: GeneratorConfig, tmp_path: Path) -> None:
+    held_out = deployed(config, tmp_path).held_out
     with EagerEngine(lively(config), Size(SIDE, SIDE), batch=4, threads=1) as baseline:
-        assert compare(baseline, photos(3), references).max_abs <= 1
+        fidelity, _ = held_out.judge(translate_all(baseline, held_out.frames))
+    assert fidelity.max_abs <= 1
 
 
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.INT8])
 def test_tensorrt_rtx_takes_the_colour_conversion(precision: Precision, tmp_path: Path) -> None:
-    path, *_ = builder(COLORIZE, tmp_path).build(Planned(TARGETS["tensorrt_rtx"], precision))
+    path = deployed(COLORIZE, tmp_path).build("tensorrt_rtx", precision)
     assert path.stat().st_size > 10_000
 
 
 def test_int8_leaves_the_colour_conversion_in_float(tmp_path: Path) -> None:
-    maker = builder(COLORIZE, tmp_path)
-    plain = openvino.convert_model(maker.build(Planned(TARGETS["onnx"], Precision.FP32))[0])
+    deployment = deployed(COLORIZE, tmp_path)
+    plain = openvino.convert_model(deployment.build("onnx", Precision.FP32))
     apart = {*around_the_generator(plain), *outer_layers(plain)}
     kinds = {op.get_type_name() for op in plain.get_ordered_ops() if op.get_friendly_name() in apart}
     assert {"Power", "Clamp", "Tanh", "Round"} <= kinds
-    quantized = openvino.Core().read_model(maker.build(Planned(TARGETS["openvino"], Precision.INT8))[0])
+    quantized = openvino.Core().read_model(deployment.build("openvino", Precision.INT8))
     readers = {
         reader.get_node().get_friendly_name()
         for op in quantized.get_ordered_ops()
@@ -136,7 +130,7 @@ def test_int8_leaves_the_colour_conversion_in_float(tmp_path: Path) -> None:
     }
     assert readers
     assert not readers & apart
-    graph = onnx.load(maker.build(Planned(TARGETS["onnx"], Precision.INT8))[0]).graph
+    graph = onnx.load(deployment.build("onnx", Precision.INT8)).graph
     dequantized = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
     fed = {node.op_type for node in graph.node if dequantized & set(node.input)}
     assert "Conv" in fed
@@ -145,12 +139,11 @@ def test_int8_leaves_the_colour_conversion_in_float(tmp_path: Path) -> None:
 
 def test_a_deployed_colorization_keeps_the_lightness_of_a_colour_frame(tmp_path: Path) -> None:
     """What it sees is gray; a frame and its gray of equal lightness give the same picture."""
-    maker = builder(COLORIZE, tmp_path)
+    deployment = deployed(COLORIZE, tmp_path)
     frame = photos(1)[0]
     gray = array_to_frames(frames_to_array(frame[None], Encoding.LIGHTNESS), Encoding.LIGHTNESS)[0]
     assert np.abs(frame.astype(int) - gray).max() > 10, "the frame must have colours for this to mean anything"
-    path, *_ = maker.build(Planned(TARGETS["onnx"], Precision.FP32))
-    with open_engine("onnx", path, threads=1) as engine:
+    with deployment.open("onnx", deployment.build("onnx", Precision.FP32)) as engine:
         # The 8-bit gray is the frame's lightness rounded, and rounding has a say in every channel.
         assert np.abs(engine.translate(frame).astype(int) - engine.translate(gray)).mean() < 1
 
@@ -166,7 +159,7 @@ def save_run(folder: Path, config: GeneratorConfig) -> Path:
 def test_a_bundle_carries_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     request = ExportRequest(
-        checkpoint=save_run(tmp_path / "run", COLORIZE),
+        original=TrainedGenerator(save_run(tmp_path / "run", COLORIZE)),
         planned=[Planned(TARGETS["onnx"], Precision.FP32)],
         runs=4,
     )
@@ -175,13 +168,8 @@ def test_a_bundle_carries_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert result.manifest.generator == COLORIZE
 
 
-def test_channels_that_frames_do_not_have_are_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_channels_that_frames_do_not_have_are_refused_in_one_line(tmp_path: Path) -> None:
     checkpoint = save_run(tmp_path / "run", GeneratorConfig(width=4, levels=4, out_channels=4))
-    request = ExportRequest(checkpoint=checkpoint, planned=[Planned(TARGETS["onnx"], Precision.FP32)])
     with pytest.raises(InvalidInputError, match="cannot be exported: out_channels = 4, but a frame has 3") as refusal:
-        export_bundle(request)
+        TrainedGenerator(checkpoint)
     assert "\n" not in str(refusal.value)
-    assert not (tmp_path / "exports").exists()

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from core.configuration import Architecture, Decoder, GeneratorConfig, Norm, Padding
+from core.export_record import Normalization
+from core.formats import InputShape
 from core.frames import Frame, Size, to_frames, to_network
-from core.manifest import Normalization
 from core.networks import Generator, build_generator
 from core.precision import Precision
 from export.deploy_graph import DeployGraph
@@ -45,7 +46,8 @@ def test_onnx_runtime_translates_as_pytorch(
     frames: list[Frame], tmp_path: Path, norm: Norm, decoder: Decoder, normalization: Normalization, padding: Padding
 ) -> None:
     generator = lively_resnet(frames, norm=norm, decoder=decoder, padding=padding)
-    write_graph(tmp_path / "resnet.onnx", DeployGraph(generator, normalization, Precision.FP32), Size(SIDE, SIDE))
+    graph = DeployGraph(generator, normalization, Precision.FP32)
+    write_graph(tmp_path / "resnet.onnx", graph, InputShape(size=Size(SIDE, SIDE)))
     session = onnxruntime.InferenceSession(tmp_path / "resnet.onnx", providers=["CPUExecutionProvider"])
     frame = frames[5][np.newaxis]
     (translated,) = session.run(None, {INPUT_NAME: frame})

@@ -9,19 +9,11 @@ from onnx import TensorProto, helper
 
 from core.conditions import Condition
 from core.configuration import Direction, GeneratorConfig
+from core.export_record import Normalization
+from core.fidelity import Fidelity
 from core.frames import Size
 from core.machine import this_machine
-from core.manifest import (
-    Artifact,
-    Fidelity,
-    Latency,
-    Manifest,
-    Normalization,
-    Source,
-    Status,
-    describe_file,
-    write_manifest,
-)
+from core.manifest import Artifact, Latency, Manifest, Source, Status, describe_file, write_manifest
 from core.precision import Precision
 from tests.runtime.stream_helpers import HEIGHT, WIDTH, numbered_frame, write_clip
 

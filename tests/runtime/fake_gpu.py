@@ -112,37 +112,55 @@ class FakeCuda:
 
 
 class FakeContext:
-    """An execution context that inverts every value."""
+    """An execution context that inverts every value of frames of its shape."""
 
-    def __init__(self, cuda: FakeCuda, count: int) -> None:
+    def __init__(self, cuda: FakeCuda, plan: "FakePlan") -> None:
         self._cuda = cuda
-        self._count = count
+        self._plan = plan
+        self._shape = plan.shape
         self._addresses: dict[str, int] = {}
+
+    def set_input_shape(self, _name: str, shape: tuple[int, ...]) -> bool:
+        least, _, most = self._plan.profile
+        if not all(low <= side <= high for low, side, high in zip(least, shape, most, strict=True)):
+            return False
+        self._shape = shape
+        return True
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        """As a U-Net's: what it gives is known only for frames in whole steps."""
+        batch, height, width, channels = self._shape
+        whole = height % self._plan.step == 0 and width % self._plan.step == 0
+        return self._shape if whole or name == "frames" else (batch, -1, -1, channels)
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self._addresses[name] = address
         return address in self._cuda.memory
 
     def execute_async_v3(self, _stream: int) -> bool:
+        assert min(self._shape) > 0, "enqueued before the input's shape was set"
         self._cuda.submit(self._invert)
         return True
 
     def _invert(self) -> None:
+        count = int(np.prod(self._shape))
         views = {
-            name: np.frombuffer((ctypes.c_uint8 * self._count).from_address(address), dtype=np.uint8)
+            name: np.frombuffer((ctypes.c_uint8 * count).from_address(address), dtype=np.uint8)
             for name, address in self._addresses.items()
         }
         np.subtract(255, views["frames"], out=views["translation"])
 
 
 class FakePlan:
-    """A deserialized engine for one frame of ``size``."""
+    """A deserialized engine: for one frame of ``size``, or if that is None for frames within its profile."""
 
     num_io_tensors = 2
+    step = 16
+    profile = ((1, 16, 16, 3), (4, 48, 64, 3), (4, 128, 128, 3))
 
-    def __init__(self, cuda: FakeCuda, size: Size) -> None:
+    def __init__(self, cuda: FakeCuda, size: Size | None) -> None:
         self._cuda = cuda
-        self._shape = (1, *size, 3)
+        self.shape = (1, *size, 3) if size else (-1, -1, -1, 3)
         self.out_of_memory = False
 
     def get_tensor_name(self, index: int) -> str:
@@ -152,23 +170,67 @@ class FakePlan:
         return "input" if name == "frames" else "output"
 
     def get_tensor_shape(self, _name: str) -> tuple[int, ...]:
-        return self._shape
+        return self.shape
+
+    def get_tensor_profile_shape(self, _name: str, _profile: int) -> list[tuple[int, ...]]:
+        return list(self.profile)
 
     def create_execution_context(self, config: Any = None) -> FakeContext | None:
         self.config = config
         if self.out_of_memory:
             return None
-        return FakeContext(self._cuda, int(np.prod(self._shape)))
+        if config is not None:
+            config.compile()
+        return FakeContext(self._cuda, self)
+
+
+class FakeRuntimeCache:
+    """Compiled kernels; ``reads`` is what this version and GPU understand."""
+
+    reads = b"kernels"
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def deserialize(self, content: bytes) -> bool:
+        if content == self.reads:
+            self.content = content
+        return content == self.reads
+
+    def serialize(self) -> bytes:
+        return self.content
+
+
+class FakeRuntimeConfig:
+    """What a context is made with; making one compiles what its cache does not hold."""
+
+    def __init__(self) -> None:
+        self.cuda_graph_strategy = "disabled"
+        self.dynamic_shapes_kernel_specialization_strategy = "lazy"
+        self.compiled = 0
+        self._cache = FakeRuntimeCache()
+
+    def create_runtime_cache(self) -> FakeRuntimeCache:
+        return FakeRuntimeCache()
+
+    def set_runtime_cache(self, cache: FakeRuntimeCache) -> bool:
+        self._cache = cache
+        return True
+
+    def compile(self) -> None:
+        if not self._cache.content:
+            self.compiled += 1
+            self._cache.content = FakeRuntimeCache.reads
 
 
 class FakeRtxPlan(FakePlan):
     """The same with what only TensorRT-RTX has."""
 
-    def create_runtime_config(self) -> Any:
-        return SimpleNamespace(cuda_graph_strategy=None)
+    def create_runtime_config(self) -> FakeRuntimeConfig:
+        return FakeRuntimeConfig()
 
 
-def fake_tensorrt(cuda: FakeCuda, size: Size, *, rtx: bool = False) -> Any:
+def fake_tensorrt(cuda: FakeCuda, size: Size | None, *, rtx: bool = False) -> Any:
     """A TensorRT module that reads the plan ``b"plan"`` and no other."""
     plan = (FakeRtxPlan if rtx else FakePlan)(cuda, size)
 
@@ -190,4 +252,5 @@ def fake_tensorrt(cuda: FakeCuda, size: Size, *, rtx: bool = False) -> Any:
     )
     if rtx:
         module.CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole")
+        module.DynamicShapesKernelSpecializationStrategy = SimpleNamespace(EAGER="eager")
     return module
