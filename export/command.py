@@ -55,8 +55,9 @@ def export(
         typer.Option(help="Of INT8 ranges: minmax, percentile, mse, entropy, or auto: the best of these."),
     ] = None,
     sensitivity: Annotated[
-        bool, typer.Option("--sensitivity", help="Measure what each layer loses in INT8, gate missed or not.")
-    ] = False,
+        bool | None,
+        typer.Option(help="Measure what each layer loses in INT8 even where the gate is passed. [default: measure]"),
+    ] = None,
     accuracy_control: Annotated[
         bool, typer.Option("--accuracy-control", help="Let NNCF choose the layers that OpenVINO keeps in float.")
     ] = False,

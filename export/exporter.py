@@ -134,17 +134,7 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
             shape=frames[0].shape,
             say=say,
         )
-        builder = ArtifactBuilder(
-            graphs=graphs,
-            normalization=normalization,
-            folder=folder,
-            workshop=workshop,
-            int8=request.int8,
-            saturates=this_machine().saturates_at_16_bits if request.saturates is None else request.saturates,
-            capabilities=request.capabilities,
-            say=say,
-        )
-        built, refused = _build_all(builder, request, frames, say=say)
+        built, refused = _build_all(request, frames, graphs, normalization, folder=folder, say=say)
         artifacts, pictures = measure_artifacts(built, request.gates, runs=request.runs, say=say)
         manifest = _describe(request, normalization, trials, frames, gathered[0].calibration, artifacts, refused)
         write_manifest(folder, manifest)
@@ -158,10 +148,26 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
 
 
 def _build_all(
-    builder: ArtifactBuilder, request: ExportRequest, frames: Sequence[ShapeFrames], *, say: Say
+    request: ExportRequest,
+    frames: Sequence[ShapeFrames],
+    graphs: DeployGraphs,
+    normalization: Normalization,
+    *,
+    folder: Path,
+    say: Say,
 ) -> tuple[list[Built], list[LeftOut]]:
     built, refused = [], []
     for shape_frames in frames:
+        builder = ArtifactBuilder(  # a new one for each size, as it keeps what was measured for that size
+            graphs=graphs,
+            normalization=normalization,
+            folder=folder,
+            workshop=graphs.folder,
+            int8=request.int8,
+            saturates=this_machine().saturates_at_16_bits if request.saturates is None else request.saturates,
+            capabilities=request.capabilities,
+            say=say,
+        )
         operations = builder.operations(shape_frames.shape)
         for row in request.planned:
             say(f"building {row.target.title} {row.precision}")

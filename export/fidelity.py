@@ -42,7 +42,8 @@ def translate_all(engine: Engine, frames: Sequence[Frame]) -> list[Frame]:
     for start in range(0, len(frames), engine.batch):
         group = list(frames[start : start + engine.batch])
         filled = group + group[-1:] * (engine.batch - len(group))
-        translations += list(engine.infer(np.stack(filled)))[: len(group)]
+        # Copies: an array of ONNX Runtime's keeps all the memory of its session alive.
+        translations += [frame.copy() for frame in engine.infer(np.stack(filled))[: len(group)]]
     return translations
 
 

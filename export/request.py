@@ -51,7 +51,7 @@ class Asked:
     frames: int = 48
     seed: int = 0
     method: str | None = None
-    sensitivity: bool = False
+    sensitivity: bool | None = None
     accuracy_control: bool = False
     cpu_has_vnni: bool | None = None
     compute_capability: str | None = None
@@ -105,7 +105,7 @@ def build_request(asked: Asked) -> "ExportRequest":
         int8=Int8Options(
             method=method,
             sweep=asked.method == AUTO,
-            sensitivity=asked.sensitivity,
+            sensitivity=asked.sensitivity is not False,
             accuracy_control=asked.accuracy_control,
             gate=gates[Precision.INT8],
         ),
@@ -140,7 +140,7 @@ def _check_int8_options(asked: Asked) -> None:
         return
     given = {
         "--method": asked.method is not None,
-        "--sensitivity": asked.sensitivity,
+        "--sensitivity": asked.sensitivity is not None,
         "--accuracy-control": asked.accuracy_control,
         "--cpu-has-vnni": asked.cpu_has_vnni is not None,
     }

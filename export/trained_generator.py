@@ -54,6 +54,10 @@ class TrainedGenerator(Original):
         """Measure the statistics of ``Normalization.RECALIBRATED`` on ``frames``."""
         self._recalibrated = recalibrate(self._network, frames)
 
+    def forget_recalibrated(self) -> None:
+        """Give back the memory of what ``recalibrate`` made."""
+        self._recalibrated = None
+
     def deploy_graph(self, normalization: Normalization, precision: Precision) -> DeployGraph:
         """The deploy graph in PyTorch; ``recalibrate`` comes before ``Normalization.RECALIBRATED``."""
         network = self._network

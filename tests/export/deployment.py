@@ -69,7 +69,7 @@ def deploy(
         workshop=workshop,
         int8=Int8Options(gate=GATES[Precision.INT8]),
         saturates=saturates,
-        capabilities=("8.6",),
+        capabilities=("SM86",),
         say=lambda _line: None,
     )
     return Deployment(builder, frames)
