@@ -76,6 +76,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         InvalidInputError: if the parent folder cannot be written to.
     """
     path = path.resolve()  # a link stays a link; what it points at is replaced
+    made = [parent for parent in path.parents if not parent.exists()]
     make_folder(path.parent)
     try:
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
@@ -89,6 +90,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise InvalidInputError(f"cannot write {path}: {error.strerror or error}; choose another with --out") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        for parent in made:  # those that this made, and nobody has put anything into: what failed leaves nothing
+            with contextlib.suppress(OSError):
+                parent.rmdir()
 
 
 def _replace_folder(new: Path, path: Path) -> None:

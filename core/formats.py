@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from core.errors import InvalidInputError, MissingDependencyError
+from core.export_record import RangeMethod
 from core.frames import Size
 from core.precision import Precision
 
@@ -35,6 +36,12 @@ class InputShape:
         return f"{frames} (dynamic)" if self.dynamic else frames
 
 
+OWN_RANGES: Final = (RangeMethod.LEAST_SQUARES, RangeMethod.PERCENTILE, RangeMethod.MIN_MAX, RangeMethod.ENTROPY)
+"""Of graphs that this project quantizes itself: least squares cost the picture least or nearly so on all generators
+measured. Entropy counts what values are common and not how far they are off: it clips the few bright ones."""
+NNCF_RANGES: Final = (RangeMethod.MIN_MAX, RangeMethod.PERCENTILE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One thing a generator can be exported to.
@@ -53,6 +60,7 @@ class Target:
         needs_gpu_to_build: whether making it takes the NVIDIA GPU that will run it.
         needs_gpu_to_run: whether it runs on an NVIDIA GPU only.
         run_elsewhere: what has to be done with it before it runs; None if this project's runtime runs it as it is.
+        range_methods: how the ranges of its INT8 activations can be found, the default first.
         checked_by: the target whose engine can compute it, for its fidelity, where its own cannot.
     """
 
@@ -69,6 +77,7 @@ class Target:
     needs_gpu_to_build: bool = False
     needs_gpu_to_run: bool = False
     run_elsewhere: str | None = None
+    range_methods: tuple[RangeMethod, ...] = OWN_RANGES
     checked_by: str | None = None
 
     def file_name(self, precision: Precision, size: Size | None = None) -> str:
@@ -119,6 +128,7 @@ TARGETS: Final[dict[str, Target]] = {
             modules=("openvino",),
             build_modules=("openvino", "nncf"),
             extra="openvino",
+            range_methods=NNCF_RANGES,
         ),
         Target(
             name="onnx_tensorrt",

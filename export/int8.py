@@ -69,11 +69,8 @@ class Int8Maker:
         """Write the artifact to ``path`` (and companions beside it); how it was made.
 
         Raises:
-            UnavailableError: if the library refuses the graph, or has no such range method.
+            UnavailableError: if the library refuses the graph.
         """
-        if self.options.method not in (None, *self.quantizer.methods):
-            has = ", ".join(self.quantizer.methods)
-            raise UnavailableError(f"its quantizer has no ranges of method {self.options.method}, only {has}")
         tried = self._sweep() if self.options.sweep else ()
         method = tried[0].method if tried else self.options.method or self.quantizer.methods[0]
         layers = self.quantizer.layers

@@ -20,6 +20,7 @@ from openvino import opset13
 
 from core.errors import UnavailableError
 from core.export_record import RangeMethod
+from core.formats import NNCF_RANGES
 from core.frames import Frame
 from core.metrics import Comparison
 from export.intermediate_representation import (
@@ -56,7 +57,7 @@ class ModelQuantizer:
     The first and the last layer, and with them all that makes frames into images and back, stay in float.
     """
 
-    methods: tuple[RangeMethod, ...] = tuple(RANGES)
+    methods: tuple[RangeMethod, ...] = NNCF_RANGES
 
     def __init__(self, source: Path, frames: Sequence[Frame], *, saturates: bool) -> None:
         """Take up a graph.

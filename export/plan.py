@@ -10,7 +10,7 @@ from pathlib import Path
 from core.atomic import find_latest
 from core.configuration import GENERATOR_FILE
 from core.errors import BundleError, InvalidInputError, MissingDependencyError, UnavailableError
-from core.export_record import LeftOut
+from core.export_record import LeftOut, RangeMethod
 from core.formats import Target
 from core.machine import this_machine
 from core.manifest import MANIFEST_NAME, REPORT_NAME, read_manifest
@@ -26,7 +26,7 @@ class Planned:
 
 
 def plan_artifacts(
-    targets: Sequence[Target], precisions: Sequence[Precision], *, named: bool
+    targets: Sequence[Target], precisions: Sequence[Precision], *, named: bool, method: RangeMethod | None = None
 ) -> tuple[list[Planned], list[LeftOut]]:
     """What to make of ``targets`` in ``precisions``, and what is left out.
 
@@ -34,6 +34,7 @@ def plan_artifacts(
         targets: rows of the table.
         precisions: each is made of every target that has it.
         named: whether the user named the targets: what cannot be made is then an error.
+        method: how INT8 ranges are to be found; None: as each target does.
 
     Raises:
         MissingDependencyError, UnavailableError: for a named target that cannot be made here.
@@ -52,7 +53,14 @@ def plan_artifacts(
         if named and not set(target.precisions) & set(precisions):
             has = ", ".join(target.precisions)
             raise InvalidInputError(f"{target.title} comes in {has} only: add --{target.precisions[0]}")
-        planned += [Planned(target, precision) for precision in target.precisions if precision in precisions]
+        wanted = [precision for precision in target.precisions if precision in precisions]
+        if method not in (None, *target.range_methods) and Precision.INT8 in wanted:
+            reason = f"{target.title} has no ranges by {method}, only by {', '.join(target.range_methods)}"
+            if named:
+                raise InvalidInputError(f"{reason}: give another --method")
+            left_out.append(LeftOut(target=target.name, precision=Precision.INT8, reason=reason))
+            wanted.remove(Precision.INT8)
+        planned += [Planned(target, precision) for precision in wanted]
     if not planned:
         raise InvalidInputError("none of the targets can be made here: " + "; ".join(row.reason for row in left_out))
     return planned, left_out

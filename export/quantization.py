@@ -10,14 +10,11 @@ import onnx
 
 from calibration.activation_ranges import ActivationHistogram, measure_ranges
 from core.export_record import RangeMethod
+from core.formats import OWN_RANGES
 from core.frames import Frame
 from export.graph_inspection import name_layers
 from export.layered_graph import LayeredGraph, fold, read_graph
 from export.quantized_graph import QuantizedGraph, Scheme
-
-METHODS: Final = (RangeMethod.LEAST_SQUARES, RangeMethod.PERCENTILE, RangeMethod.MIN_MAX, RangeMethod.ENTROPY)
-"""The default first: of the ways to find ranges, least squares cost the picture least or nearly so on all generators
-measured. Entropy counts what values are common and not how far they are off: it clips the few bright ones."""
 
 TENSORRT: Final = Scheme(
     words="signed symmetric activations, signed symmetric weights per channel, float bias",
@@ -109,7 +106,7 @@ class GraphQuantizer:
         self._scheme = scheme
         self._graph = ranges.graph if source is None else LayeredGraph(read_graph(source))
         self.scheme = scheme.words
-        self.methods = METHODS
+        self.methods = OWN_RANGES
         self.outer = self._graph.outer
         self.layers = tuple(name for name in self._graph.layers if name in ranges.graph.layers)
 

@@ -79,7 +79,8 @@ def build_request(asked: Asked) -> "ExportRequest":
     capabilities = parse_capabilities(asked.compute_capability)
     _check_int8_options(asked)
     require_export_libraries()
-    planned, left_out = plan_artifacts(parse_targets(asked.target), precisions, named=asked.target is not None)
+    named = asked.target is not None
+    planned, left_out = plan_artifacts(parse_targets(asked.target), precisions, named=named, method=method)
     check_capabilities(capabilities, [row.target for row in planned])
     original = _open_original(file, asked, sizes)
     from export.exporter import ExportRequest
@@ -90,7 +91,7 @@ def build_request(asked: Asked) -> "ExportRequest":
         original=original,
         planned=planned,
         left_out=left_out,
-        named=asked.target is not None,
+        named=named,
         out=asked.out,
         sizes=sizes,
         batch=asked.batch,

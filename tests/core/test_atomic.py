@@ -76,3 +76,15 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with pytest.raises(InvalidInputError, match="cannot create the folder"):
         write_text(tmp_path / "file" / "below.txt", "text")
+
+
+def test_a_folder_that_fails_leaves_no_parents_behind_but_what_others_put_there(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError), atomic_folder(tmp_path / "exports" / "deep" / "run") as partial:
+        (partial / "missing").read_text()
+    assert names(tmp_path) == []
+    writer = atomic_folder(tmp_path / "exports" / "run")
+    writer.__enter__()
+    (tmp_path / "exports" / "other").touch()
+    with pytest.raises(InvalidInputError, match="full"):
+        writer.__exit__(InvalidInputError, InvalidInputError("full"), None)
+    assert names(tmp_path / "exports") == ["other"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core.checkpoint import save_generator
 from core.configuration import GENERATOR_FILE, CheckpointInfo, DataConfig
+from core.export_record import Quantization
 from core.fidelity import GATES
 from core.formats import TARGETS, InputShape
 from core.frames import Frame, Size
@@ -34,6 +35,11 @@ class Deployment:
     def build(self, target: str, precision: Precision) -> Path:
         paths, _ = self.builder.build(Planned(TARGETS[target], precision), self.frames)
         return paths[0]
+
+    def build_int8(self, target: str) -> tuple[Path, Quantization]:
+        paths, quantization = self.builder.build(Planned(TARGETS[target], Precision.INT8), self.frames)
+        assert quantization is not None
+        return paths[0], quantization
 
     def open(self, target: str, path: Path) -> Engine:
         return open_engine(target, path, threads=1, size=self.frames.shape.size)

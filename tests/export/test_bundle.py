@@ -60,7 +60,7 @@ def test_what_ran_has_figures_and_what_did_not_has_a_reason(exported: Exported) 
         if row["status"] == "built, not run":
             assert this_machine().gpu is None
             assert row["latency_ms"] is None
-            if row["target"] == "onnx_tensorrt":  # ONNX Runtime shows what the graph does, not how fast TensorRT does it
+            if row["target"] == "onnx_tensorrt":  # ONNX Runtime shows what it does to the picture
                 assert "trtexec" in row["reason"]
                 assert row["fidelity"]["psnr_db"] >= 32
             else:
