@@ -95,12 +95,11 @@ class Row:
     def line(self) -> str:
         """Its line of the table."""
         ratios = self.ratios
+        others = [seen.ports for seen in self.tool if seen.ports != self.expected]
         cells = (
             self.artifact.name,
             TOOLS[self.artifact.target],
-            f"{self.expected[0]}, yes"
-            if self.agrees
-            else f"{self.expected[0]}, **no**: {', '.join(self.tool[0].ports)}",
+            self.expected[0] + (f", **no**: {' and '.join(others[0])}" if others else ", yes"),
             f"{statistics.median(seen.p50_ms for seen in self.tool):.2f}",
             f"{statistics.median(statistics.median(own) for own in self.own_ms):.2f}",
             f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})",

@@ -174,6 +174,8 @@ class Manifest(Settings):
     calibration: CalibrationRecord | None = None
     artifacts: Annotated[tuple[Artifact, ...], Field(min_length=1)]
     left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a reader of the figures should know, a line each."""
     recommended: str | None
     """Main file of the fastest artifact of the first size that passed the gate on ``machine``; None if none did."""
 

@@ -10,7 +10,7 @@ import typer
 from core.command_line import run_command
 
 if TYPE_CHECKING:
-    from export.exporter import ExportRequest
+    from export.exporter import ExportRequest, ExportResult
 
 
 def export(
@@ -29,12 +29,19 @@ def export(
         list[str] | None,
         typer.Option(help="256 or 384x640 (height x width); several: 256,512. Default: as trained."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=1024, help="Frames at a time.")] = 1,
+    batch: Annotated[
+        int,
+        typer.Option(
+            min=1, max=1024, help="Frames at a time, for programs of your own: p2p-run translates one by one."
+        ),
+    ] = 1,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="Artifacts that take any batch and size.")] = False,
     normalization: Annotated[
         str, typer.Option(help="running, recalibrated, instance, or auto: the fastest that is faithful.")
     ] = "auto",
-    data: Annotated[Path | None, typer.Option(help="Where the run's data lies now, if it was moved.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The data: of a run that was moved, or of a foreign network.")
+    ] = None,
     direction: Annotated[
         str | None, typer.Option(help="AtoB or BtoA: which half of --data a foreign network takes.")
     ] = None,
@@ -46,7 +53,10 @@ def export(
         typer.Option("--range", help="Of a foreign ONNX file's pictures: -1..1 or 0..1. [default: found out]"),
     ] = None,
     calibrate: Annotated[
-        str | None, typer.Option(help="Frames for INT8: a folder, a video, a URL or camera:0; default: the run's data.")
+        str | None,
+        typer.Option(
+            help="Frames for INT8: a folder, a video, a URL or camera:0. A foreign network is compared on some of them."
+        ),
     ] = None,
     frames: Annotated[int, typer.Option(min=8, max=10_000, help="How many frames to calibrate on.")] = 48,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of these frames.")] = 0,
@@ -134,15 +144,23 @@ def _export_and_report(request: "ExportRequest", *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"bundle": str(result.folder), **result.manifest.model_dump(mode="json")}, indent=2))
     print_manifest(console, result.folder, result.manifest)
-    for warning in result.warnings:
-        console.print(f"  note: {warning}", soft_wrap=True)
     console.print(
         f"{result.folder} made in {time.perf_counter() - begin:.0f} s; fastest faithful: "
         f"{result.manifest.recommended or 'none'}; report: {result.folder / REPORT_NAME}",
         soft_wrap=True,
     )
-    console.print("next: p2p-run --camera 0, or p2p-run --source demo, or p2p-bench")
+    console.print(_advice(request, result), soft_wrap=True)
     return 1 if result.failed else 0
+
+
+def _advice(request: "ExportRequest", result: "ExportResult") -> str:
+    """What to do next."""
+    bundle = f" {result.folder}" if request.out else ""
+    if result.manifest.recommended is None and result.failed:
+        return "next: the reasons above say what each artifact lacks; --gate changes what is asked"
+    if request.batch > 1:
+        return f"next: p2p-bench{bundle} (p2p-run translates one frame at a time)"
+    return f"next: p2p-run{bundle} --camera 0, or p2p-run{bundle} --source demo, or p2p-bench{bundle}"
 
 
 def main() -> None:

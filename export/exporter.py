@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from calibration.frames import CalibrationSet
 from core.atomic import atomic_folder, point_latest
 from core.errors import UnavailableError
-from core.export_record import CalibrationRecord, LeftOut, Normalization, NormalizationTrial
+from core.export_record import LeftOut, Normalization, NormalizationTrial
 from core.fidelity import GATES, Gate
 from core.formats import InputShape
 from core.frames import Size
@@ -18,7 +17,7 @@ from core.machine import library_versions, this_machine
 from core.manifest import Artifact, Manifest, Source, Status, file_sha256, write_manifest
 from core.precision import Precision
 from export.builder import ArtifactBuilder, ShapeFrames
-from export.frames import FrameOptions, gather_frames
+from export.frames import FrameOptions, Gathered, gather_frames
 from export.graphs import DeployGraphs
 from export.int8 import Int8Options
 from export.measuring import STEPS, Built, measure_artifacts
@@ -85,7 +84,6 @@ class ExportResult:
 
     folder: Path
     manifest: Manifest
-    warnings: Sequence[str] = ()
 
     @property
     def failed(self) -> list[Artifact]:
@@ -136,15 +134,14 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
         )
         built, refused = _build_all(request, frames, graphs, normalization, folder=folder, say=say)
         artifacts, pictures = measure_artifacts(built, request.gates, runs=request.runs, say=say)
-        manifest = _describe(request, normalization, trials, frames, gathered[0].calibration, artifacts, refused)
+        manifest = _describe(request, normalization, trials, gathered[0], artifacts, refused)
         write_manifest(folder, manifest)
         from export.report import write_report
 
         say("writing the report")
         write_report(folder, manifest, frames[0].held_out, pictures)
     point_latest(out, EXPORTS / "latest")
-    warnings = [warning for one in gathered[:1] for warning in one.warnings]
-    return ExportResult(folder=out, manifest=manifest, warnings=warnings)
+    return ExportResult(folder=out, manifest=manifest)
 
 
 def _build_all(
@@ -197,8 +194,7 @@ def _describe(
     request: ExportRequest,
     normalization: Normalization,
     trials: tuple[NormalizationTrial, ...],
-    frames: Sequence[ShapeFrames],
-    calibration: CalibrationSet | None,
+    gathered: Gathered,
     artifacts: Sequence[Artifact],
     refused: Sequence[LeftOut],
 ) -> Manifest:
@@ -209,7 +205,6 @@ def _describe(
         if artifact.primary and artifact.status is Status.PASSED and artifact.latency_ms is not None
     ]
     fastest = min(candidates, key=lambda row: row.latency_ms.p50 if row.latency_ms else 0.0, default=None)
-    record: CalibrationRecord | None = calibration.record if calibration else None
     return Manifest(
         source=Source(
             name=original.name,
@@ -226,11 +221,12 @@ def _describe(
         fingerprint=machine.fingerprint,
         libraries=library_versions(),
         gates=request.gates,
-        reference_quality=frames[0].held_out.reference_quality,
+        reference_quality=gathered.frames.held_out.reference_quality,
         normalizations=trials,
-        calibration=record,
+        calibration=gathered.calibration.record if gathered.calibration else None,
         artifacts=tuple(artifacts),
         left_out=(*request.left_out, *refused),
+        notes=(*original.notes, *gathered.notes),
         recommended=fastest.name if fastest else None,
     )
 

@@ -40,12 +40,12 @@ class Gathered:
     Attributes:
         frames: the frames.
         calibration: those to calibrate on, and where they are from; None if none were needed.
-        warnings: lines that the user should read.
+        notes: lines that a reader of the figures should know.
     """
 
     frames: ShapeFrames
     calibration: CalibrationSet | None
-    warnings: Sequence[str]
+    notes: Sequence[str]
 
 
 def gather_frames(
@@ -80,10 +80,10 @@ def gather_frames(
         targets = [as_seen(target, original.generator.target_encoding) for target in targets]
     held_out = HeldOut(frames=inputs, references=original.translate(inputs), targets=targets)
     frames = ShapeFrames(shape=shape, calibration=calibration.frames if calibration else (), held_out=held_out)
-    warnings = [calibration.warning] if calibration and calibration.warning else []
+    notes = [calibration.warning] if calibration and calibration.warning else []
     if not options.own_data and not apart:
-        warnings.append(
+        notes.append(
             f"nothing is known of the data of {original.path.name}: compared (and calibrated) on the built-in facades; "
             "give --data, or --calibrate with frames of what it will see"
         )
-    return Gathered(frames=frames, calibration=calibration, warnings=warnings)
+    return Gathered(frames=frames, calibration=calibration, notes=notes)

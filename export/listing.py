@@ -25,13 +25,18 @@ def print_targets(*, as_json: bool) -> int:
         print(json.dumps({"machine": this_machine().model_dump(mode="json"), "targets": rows}, indent=2))
         return 0
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for column in ("target", "precisions", "runs on", "made here", "run here"):
-        table.add_column(column, overflow="fold")
+    for column in ("target", "precisions", "made here", "run here", "extra"):
+        table.add_column(column, no_wrap=True)
     for row in rows:
-        cells = (row["target"], ", ".join(row["precisions"]), row["runs_on"], row["made_here"], row["run_here"])
-        table.add_row(*cells)
+        possible = [row[key] if row[key] == YES else "no" for key in ("made_here", "run_here")]
+        table.add_row(row["target"], ", ".join(row["precisions"]), *possible, row["extra"])
     console = Console(markup=False, highlight=False)
     console.print(table)
+    for row in rows:
+        console.print(f"  {row['target']}: runs on {row['runs_on']}", soft_wrap=True)
+        for what, key in (("made", "made_here"), ("run", "run_here")):
+            if row[key] != YES:
+                console.print(f"    not {what} here: {row[key].removeprefix('no: ')}", soft_wrap=True)
     console.print(f"on {this_machine()}", soft_wrap=True)
     return 0
 
@@ -93,3 +98,5 @@ def print_manifest(console: Console, folder: Path, manifest: Manifest) -> None:
     console.print(artifact_table(rows, title=f"{folder}: compared with the original, timed on {manifest.machine}"))
     for note in (*quantization_notes(manifest.artifacts), *notes(rows, manifest.left_out)):
         console.print(f"  {note}", soft_wrap=True)
+    for note in manifest.notes:
+        console.print(f"  note: {note}", soft_wrap=True)

@@ -23,6 +23,7 @@ class Original(ABC):
         generator: its configuration; None for a graph that was made elsewhere.
         data: where its held-out frames are, at which size it was trained, and what live frames are made into.
         normalizations: the ways it can be made to normalize; the one that it was meant for comes first.
+        notes: lines that the user should read of what is exported.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Original(ABC):
     generator: GeneratorConfig | None
     data: DataConfig
     normalizations: tuple[Normalization, ...]
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def check_size(self, size: Size) -> None:

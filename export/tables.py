@@ -92,8 +92,11 @@ def artifact_table(rows: Sequence[Row], *, title: str) -> Table:
         pad_edge=False,
         show_edge=False,
     )
+    last = len(COLUMNS) - 1
     for i, column in enumerate(COLUMNS):
-        table.add_column(column, justify="left" if i in (0, 1, len(COLUMNS) - 1) else "right", no_wrap=True)
+        table.add_column(
+            column, justify="left" if i in (0, 1, last) else "right", no_wrap=True, min_width=7 if i == last else None
+        )
     for row in rows:
         table.add_row(*cells(row), style="bold green" if row.recommended else None)
     return table
@@ -106,11 +109,13 @@ def notes(rows: Sequence[Row], left_out: Sequence[LeftOut] = ()) -> list[str]:
         if row.reason:
             shared.setdefault((row.title, row.status, row.reason), []).append(row.precision)
     reasons = [f"{title} {', '.join(kinds)}: {status}: {reason}" for (title, status, reason), kinds in shared.items()]
-    missing = [
-        f"{' '.join(filter(None, (TARGETS[row.target].title, row.precision)))}: not made: {row.reason}"
-        for row in left_out
-    ]
-    return reasons + missing
+    missing: dict[tuple[str, str], list[str]] = {}
+    for left in left_out:
+        missing.setdefault((left.target, left.reason), []).append(left.precision or "")
+    for (target, reason), precisions in missing.items():
+        what = " ".join([TARGETS[target].title, ", ".join(precisions)]).strip()
+        reasons.append(f"{what}: not made: {reason}")
+    return reasons
 
 
 def normalization_table(manifest: Manifest) -> Table:
@@ -123,7 +128,8 @@ def normalization_table(manifest: Manifest) -> Table:
         title=f"normalization: {manifest.normalization} is shipped",
         title_justify="left",
         title_style="bold",
-        caption="against the network as it was meant to be used; true L1: against the true pictures, in [-1, 1]",
+        caption="against the network as it was meant to be used"
+        + "; true L1: against the true pictures, in [-1, 1]" * with_quality,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
