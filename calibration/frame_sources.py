@@ -66,7 +66,7 @@ def open_frames(data: DataConfig, size: Size, source: str | None) -> Iterator[In
     if source is None:
         yield _indexed(open_pairs(data, Split.TRAIN), size)
         return
-    path = _existing(source)
+    path = find_source(source)
     if path is not None:
         path = path.resolve()
         root = find_root(path) if path.is_dir() else path
@@ -92,8 +92,12 @@ def shown(source: str) -> str:
     return hide_password(source) if URL.match(source) else source
 
 
-def _existing(source: str) -> Path | None:
-    """The path that ``source`` is; None if it is something else. ``InvalidInputError`` if it can be nothing at all."""
+def find_source(source: str) -> Path | None:
+    """The path that ``source`` is; None if it is a camera, a URL or the demo.
+
+    Raises:
+        InvalidInputError: if it can be nothing at all.
+    """
     if not source:
         raise InvalidInputError(f"--calibrate is empty: give {CHOICES}")
     if source == DEMO or URL.match(source):
@@ -101,7 +105,9 @@ def _existing(source: str) -> Path | None:
     path = Path(source).expanduser()
     with readable(path):
         if path.exists():
-            return path
+            if path.is_file() or path.is_dir():
+                return path
+            raise InvalidInputError(f"{source} is a pipe or a device: give --calibrate {CHOICES}")
     if CAMERA.fullmatch(source):
         return None
     raise InvalidInputError(f"there is no file or folder {source}: give --calibrate {CHOICES}")

@@ -1,6 +1,7 @@
 """Files and folders that are whole or absent, whatever ends the process while they are written."""
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
@@ -79,7 +80,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     made = [parent for parent in path.parents if not parent.exists()]
     make_folder(path.parent)
     try:
-        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        _remove_orphans(path)
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.{os.getpid()}.", suffix=".partial", dir=path.parent))
     except OSError as error:
         raise InvalidInputError(f"cannot write beside {path}: {error.strerror}; choose another with --out") from error
     partial.chmod(0o755)  # mkdtemp's 0o700 would shut out everyone else once it is the real folder
@@ -93,6 +95,24 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         for parent in made:  # those that this made, and nobody has put anything into: what failed leaves nothing
             with contextlib.suppress(OSError):
                 parent.rmdir()
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove what processes that were killed while making the folder ``path`` have left beside it."""
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        owner = partial.name.removeprefix(f".{path.name}.").partition(".")[0]
+        if owner.isdecimal() and not _is_alive(int(owner)):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it is somebody else's
+    return True
 
 
 def _replace_folder(new: Path, path: Path) -> None:

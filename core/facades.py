@@ -33,7 +33,9 @@ class FacadePair(NamedTuple):
 
 def _check(index: int, seed: int, size: int) -> None:
     if not MIN_SIZE <= size <= MAX_SIZE:
-        raise InvalidInputError(f"facade size {size} is out of range: choose {MIN_SIZE} to {MAX_SIZE} pixels.")
+        raise InvalidInputError(
+            f"facade size {size} is out of range: choose {MIN_SIZE} to {MAX_SIZE} pixels, or data of your own"
+        )
     if index < 0 or seed < 0:
         raise InvalidInputError(f"facade index {index} and seed {seed} must not be negative.")
 

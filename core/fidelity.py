@@ -106,10 +106,20 @@ def parse_gates(texts: Sequence[str]) -> dict[Precision, Gate]:
             raise InvalidInputError(f"--gate {text[:60]!r} is not understood: give for example int8:psnr=30,ssim=0.9")
         precision = Precision(name.strip())
         values = gates[precision].model_dump()
+        said: set[str] = set()
         for change in changes.split(","):
             limit, _, value = (part.strip() for part in change.partition("="))
             if limit not in _LIMITS:
                 raise InvalidInputError(f"--gate {text[:60]!r}: {limit!r} is none of {', '.join(_LIMITS)}")
-            values[_LIMITS[limit]] = None if value == "off" else value
-        gates[precision] = build_settings(Gate, **values)
+            if limit in said:
+                raise InvalidInputError(f"--gate {text[:60]!r} names {limit} twice: give it once")
+            said.add(limit)
+            try:
+                gates[precision] = build_settings(
+                    Gate, **(values | {_LIMITS[limit]: None if value == "off" else value})
+                )
+            except InvalidInputError as error:
+                reason = str(error).partition(": ")[2]
+                raise InvalidInputError(f"--gate {text[:60]!r}: {limit} = {value!r}: {reason}, or off") from error
+            values = gates[precision].model_dump()
     return gates

@@ -13,6 +13,8 @@ from export.original import Original
 
 CALIBRATION_FRAMES: Final = 48
 HELD_OUT_FRAMES: Final = 16
+FEW: Final = 4
+"""Held-out frames that figures of fidelity rest on uneasily."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,8 @@ def gather_frames(
     held_out = HeldOut(frames=inputs, references=original.translate(inputs), targets=targets)
     frames = ShapeFrames(shape=shape, calibration=calibration.frames if calibration else (), held_out=held_out)
     notes = [calibration.warning] if calibration and calibration.warning else []
+    if len(inputs) < FEW:
+        notes.append(f"only {len(inputs)} held-out frames to compare on: the figures may be chance")
     if not options.own_data and not apart:
         notes.append(
             f"nothing is known of the data of {original.path.name}: compared (and calibrated) on the built-in facades; "

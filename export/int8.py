@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 
 from calibration.sensitivity import FRAMES, measure_sensitivity
-from core.errors import UnavailableError
 from core.export_record import LayerDamage, MethodTrial, Quantization, RangeMethod
 from core.fidelity import Gate
 from core.frames import Frame
@@ -111,8 +110,7 @@ class Int8Maker:
 
     def _control_accuracy(self, path: Path) -> tuple[str, ...]:
         assert isinstance(self.quantizer, AccuracyControl)
-        if self.options.gate.psnr_db is None:
-            raise UnavailableError("accuracy control works towards a PSNR, and the int8 gate asks for none")
+        assert self.options.gate.psnr_db is not None, "accuracy control works towards a PSNR"
         self.say("quantizing under accuracy control")
         return self.quantizer.write_with_accuracy_control(
             path,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.atomic import find_latest
+from core.atomic import check_creatable, find_latest
 from core.configuration import GENERATOR_FILE
 from core.errors import BundleError, InvalidInputError, MissingDependencyError, UnavailableError
 from core.export_record import LeftOut, RangeMethod
@@ -98,13 +98,18 @@ def find_checkpoint(place: Path | None) -> Path:
 
 
 def check_replaceable(out: Path) -> None:
-    """Refuse to replace a folder that holds anything but an older bundle.
+    """Refuse a place that cannot be made, and to replace a folder that holds anything but an older bundle.
 
     Raises:
-        InvalidInputError: naming what would be lost.
+        InvalidInputError: naming what is in the way, or would be lost.
     """
     if out.name == "latest":
         raise InvalidInputError(f"{out}: the name latest is kept for the link to the newest bundle: give another --out")
+    check_creatable(out)
+    if out.resolve() == Path.cwd():
+        raise InvalidInputError(
+            f"--out {out} is the folder you are in, which a bundle would replace: give another name"
+        )
     if not out.exists():
         return
     if not out.is_dir():

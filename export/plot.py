@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from core.atomic import atomic_file
+from core.atomic import atomic_file, check_creatable
 from core.errors import InvalidInputError, MissingDependencyError
 from core.export_record import LayerDamage
 from core.fidelity import Gate
@@ -38,10 +38,13 @@ def check_plot(path: Path) -> None:
 
     Raises:
         MissingDependencyError: if matplotlib is not installed.
-        InvalidInputError: for a suffix other than .png, .svg and .pdf.
+        InvalidInputError: for a suffix other than .png, .svg and .pdf, or a place that cannot be written to.
     """
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise InvalidInputError(f"{path}: plots are written as .png, .svg or .pdf")
+    if path.is_dir():
+        raise InvalidInputError(f"{path} is a folder: give the plot another name")
+    check_creatable(path)
     if not is_installed("matplotlib"):
         raise MissingDependencyError("matplotlib", "plot", "drawing plots")
 

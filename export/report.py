@@ -19,7 +19,7 @@ from export.page import plot, render_page
 from export.plot import latency_figure, sensitivity_figure, trade_off_figure
 from export.report_pictures import AMPLIFICATION, LARGEST_SIDE, picture_rows
 from export.tables import CAPTION, COLUMNS, artifact_row, cells
-from export.verdict import find_verdict, milliseconds, shares, title_of
+from export.verdict import find_verdict, milliseconds, shares, shortened, title_of
 
 RANKED: Final = 24
 """Layers in the plot of their sensitivity; the table has all."""
@@ -59,6 +59,7 @@ def write_report(folder: Path, manifest: Manifest, held_out: HeldOut, pictures: 
         InvalidInputError: if the folder cannot be written to.
     """
     rows = [artifact_row(artifact, manifest) for artifact in manifest.artifacts]
+    precisions = {artifact.precision for artifact in manifest.artifacts}
     first = [row for row, artifact in zip(rows, manifest.artifacts, strict=True) if artifact.primary]
     with_quality = manifest.reference_quality is not None and any(one.quality for one in manifest.artifacts)
     page = render_page(
@@ -72,11 +73,13 @@ def write_report(folder: Path, manifest: Manifest, held_out: HeldOut, pictures: 
         with_quality=with_quality,
         caption=CAPTION,
         gates=[
-            (precision, gate_words(manifest.gates[precision])) for precision in Precision if precision in manifest.gates
+            (precision, gate_words(manifest.gates[precision]))
+            for precision in Precision
+            if precision in manifest.gates and precision in precisions
         ],
         latency=plot(latency_figure(rows), "latency") if any(row.latency for row in rows) else None,
         trade_off=plot(trade_off_figure(first, manifest.gates), "trade-off")
-        if any(row.latency and row.fidelity for row in first)
+        if sum(row.latency is not None and row.fidelity is not None for row in first) > 1
         else None,
         only_first=len(first) < len(rows),
         picture_rows=picture_rows(manifest.artifacts, held_out, pictures),
@@ -86,6 +89,11 @@ def write_report(folder: Path, manifest: Manifest, held_out: HeldOut, pictures: 
         compared=[(title_of(one), one.fidelity) for one in manifest.artifacts if one.fidelity and one.primary],
         executing=[(title_of(one), one.executes, shares(one.executes)) for one in manifest.artifacts if one.executes],
         int8=[_int8(artifact, i) for i, artifact in enumerate(manifest.artifacts) if artifact.quantization],
+        long_reasons=[
+            (title_of(one), one.reason)
+            for one in manifest.artifacts
+            if one.reason is not None and shortened(one.reason) != one.reason
+        ],
         left_out=[
             (TARGETS[row.target].title, row.precision or "every precision", row.reason) for row in manifest.left_out
         ],

@@ -12,13 +12,15 @@ from core.configuration import BUILT_IN_DATA, DataConfig, Direction, Task
 from core.data_layout import find_data
 from core.errors import InvalidInputError
 from core.export_record import Normalization, RangeMethod
-from core.fidelity import parse_gates
+from core.fidelity import Gate, parse_gates
 from core.formats import parse_targets
 from core.frames import Size, parse_size
+from core.machine import usable_cores
+from core.opencv import quiet_opencv, require_opencv
 from core.precision import Precision
 from export.engine_plan import check_capabilities, parse_capabilities
 from export.foreign_input import ValueRange, is_onnx
-from export.plan import check_replaceable, find_checkpoint, plan_artifacts
+from export.plan import Planned, check_replaceable, find_checkpoint, plan_artifacts
 from export.requirements import require_export_libraries
 from runtime.bundle import EXPORTS
 
@@ -74,13 +76,22 @@ def build_request(asked: Asked) -> "ExportRequest":
     precisions = [precision for precision, chosen in wanted.items() if chosen]
     sizes = _sizes(asked)
     gates = parse_gates(asked.gate)
-    normalization = _choice(Normalization, asked.normalization, "--normalization")
-    method = _choice(RangeMethod, asked.method, "--method")
+    normalization = _choice(
+        Normalization, asked.normalization, "--normalization", others=[AUTO], but=[Normalization.NONE]
+    )
+    method = _choice(RangeMethod, asked.method, "--method", others=[AUTO])
     capabilities = parse_capabilities(asked.compute_capability)
     _check_int8_options(asked)
     require_export_libraries()
+    require_opencv()
+    quiet_opencv(threads=usable_cores())
+    if asked.calibrate is not None:
+        from calibration.frame_sources import find_source
+
+        find_source(asked.calibrate)
     named = asked.target is not None
     planned, left_out = plan_artifacts(parse_targets(asked.target), precisions, named=named, method=method)
+    _check_accuracy_control(asked, gates[Precision.INT8], planned)
     check_capabilities(capabilities, [row.target for row in planned])
     original = _open_original(file, asked, sizes)
     from export.exporter import ExportRequest
@@ -126,12 +137,15 @@ def _sizes(asked: Asked) -> list[Size]:
     return sizes
 
 
-def _choice(kind: type[ChoiceT], text: str | None, option: str) -> ChoiceT | None:
-    """The member of ``kind`` that ``text`` names; None for None or ``auto``."""
-    if text is None or text == AUTO:
+def _choice(
+    kind: type[ChoiceT], text: str | None, option: str, *, others: Sequence[str] = (), but: Sequence[ChoiceT] = ()
+) -> ChoiceT | None:
+    """The member of ``kind`` that ``text`` names, ``but`` not those; None for None or one of ``others``."""
+    if text is None or text in others:
         return None
-    if text not in set(kind):
-        raise InvalidInputError(f"{option} {text[:40]!r} is not known: choose from {', '.join(kind)}, {AUTO}")
+    known = [member for member in kind if member not in but]
+    if text not in known:
+        raise InvalidInputError(f"{option} {text[:40]!r} is not known: choose from {', '.join((*known, *others))}")
     return kind(text)
 
 
@@ -148,6 +162,16 @@ def _check_int8_options(asked: Asked) -> None:
     for option, is_given in given.items():
         if is_given:
             raise InvalidInputError(f"{option} is about INT8: add --int8 or --all")
+
+
+def _check_accuracy_control(asked: Asked, gate: Gate, planned: Sequence[Planned]) -> None:
+    """Refuse accuracy control where nothing can follow it."""
+    if not asked.accuracy_control:
+        return
+    if not any(row.target.name == "openvino" and row.precision is Precision.INT8 for row in planned):
+        raise InvalidInputError("--accuracy-control is about OpenVINO's INT8: add --target openvino, or leave it out")
+    if gate.psnr_db is None:
+        raise InvalidInputError("--accuracy-control works towards a PSNR: give --gate int8:psnr=32, or leave it out")
 
 
 def _open_original(file: Path, asked: Asked, sizes: Sequence[Size]) -> "Original":

@@ -18,6 +18,8 @@ MOSTLY: Final = 0.9
 """Share of the work that has to be done in a precision for an artifact to be called by its name."""
 BASELINES: Final = ("onnx", "openvino")
 """Targets whose fp32 is what speed is counted against."""
+LONGEST_REASON: Final = 200
+"""Characters of a reason among the findings."""
 
 
 class Tone(StrEnum):
@@ -70,6 +72,7 @@ def find_verdict(manifest: Manifest) -> Verdict:
     artifacts = [artifact for artifact in manifest.artifacts if artifact.primary]
     best = next((artifact for artifact in manifest.artifacts if artifact.name == manifest.recommended), None)
     findings = [
+        *(Finding(Tone.WARNING, _sentence(note)) for note in manifest.notes),
         *_failures(artifacts, best),
         *_halves(artifacts),
         *_integers(artifacts, manifest),
@@ -131,6 +134,20 @@ def shares(executes: dict[str, float]) -> str:
     return ", ".join(f"{100 * share:.0f} % {kind}" for kind, share in ranked)
 
 
+def shortened(reason: str) -> str:
+    """``reason``, or the beginning of a long one, which the page has in full at its end."""
+    if len(reason) <= LONGEST_REASON:
+        return reason
+    beginning = reason[:LONGEST_REASON].rsplit(" ", 1)[0]
+    return f"{beginning} \N{HORIZONTAL ELLIPSIS} (in full at the end)"
+
+
+def _sentence(note: str) -> str:
+    """``note`` with a capital, unless it begins with a name, such as that of a file."""
+    first = note.split(" ", 1)[0]
+    return note[:1].upper() + note[1:] if first.isalpha() else note
+
+
 def _tiles(best: Artifact, artifacts: Sequence[Artifact]) -> list[Tile]:
     fidelity, latency = best.fidelity, best.latency_ms
     assert latency is not None, "the recommended artifact was timed"
@@ -164,10 +181,10 @@ def _failures(artifacts: Sequence[Artifact], best: Artifact | None) -> list[Find
     findings = []
     for artifact in artifacts:
         if artifact.status is Status.FAILED:
-            lure = ""
+            why, lure = shortened(artifact.reason or ""), ""
             if best and best.latency_ms and artifact.latency_ms and artifact.latency_ms.p50 < best.latency_ms.p50:
                 lure = f" It would be faster: {milliseconds(artifact.latency_ms.p50)} ms."
-            findings.append(Finding(Tone.BAD, f"{title_of(artifact)} missed its gate: {artifact.reason}.{lure}"))
+            findings.append(Finding(Tone.BAD, f"{title_of(artifact)} missed its gate: {why}.{lure}"))
     return findings
 
 
@@ -259,16 +276,17 @@ def _task(best: Artifact | None, manifest: Manifest) -> list[Finding]:
 
 
 def _not_run(artifacts: Sequence[Artifact]) -> list[Finding]:
-    reasons: dict[str, list[str]] = {}
+    shared: dict[str, list[str]] = {}
     for artifact in artifacts:
         if artifact.status is Status.NOT_RUN:
-            reasons.setdefault(artifact.reason or "", []).append(title_of(artifact))
-    return [Finding(Tone.NOTE, f"Built, not run: {', '.join(names)}: {why}") for why, names in reasons.items()]
+            shared.setdefault(artifact.reason or "", []).append(title_of(artifact))
+    lines = [f"{', '.join(names)}: {shortened(reason)}" for reason, names in shared.items()]
+    return [Finding(Tone.NOTE, f"Built, not run: {line}") for line in lines]
 
 
 def _other_sizes(manifest: Manifest) -> list[Finding]:
     others = [artifact for artifact in manifest.artifacts if not artifact.primary]
-    failed = [f"{title_of(one)} ({one.reason})" for one in others if one.status is Status.FAILED]
+    failed = [f"{title_of(one)}: {shortened(one.reason or '')}" for one in others if one.status is Status.FAILED]
     return [Finding(Tone.BAD, f"Of further sizes these missed their gates: {'; '.join(failed)}.")] if failed else []
 
 

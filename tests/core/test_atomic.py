@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,3 +90,15 @@ def test_a_folder_that_fails_leaves_no_parents_behind_but_what_others_put_there(
     (tmp_path / "exports" / "other").touch()
     assert not writer.__exit__(InvalidInputError, InvalidInputError("full"), None), "an error is passed on"
     assert names(tmp_path / "exports") == ["other"]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_not(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+    orphan, other = (tmp_path / f".bundle.{pid}.abc.partial" for pid in (child.pid, os.getpid()))
+    for folder in (orphan, other):
+        folder.mkdir()
+        (folder / "half").touch()
+    with atomic_folder(tmp_path / "bundle"):
+        assert not orphan.exists()
+        assert other.exists()

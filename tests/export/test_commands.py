@@ -88,6 +88,9 @@ def test_bench_plots_only_what_it_can_write(exported: tuple[Path, dict[str, obje
     bundle = exported[0] / "exports" / "small"
     line = refused("export.bench_command", bundle, "--plot", tmp_path / "plot.docx", "--runs", "2", cwd=tmp_path)
     assert "plots are written as .png, .svg or .pdf" in line
+    (tmp_path / "file").touch()
+    line = refused("export.bench_command", bundle, "--plot", "file/plot.png", "--runs", "2", cwd=tmp_path)
+    assert "cannot be written to" in line
 
 
 @pytest.mark.parametrize("module", ["export.command", "export.bench_command", "export.demo_command"])

@@ -219,6 +219,66 @@ def test_only_what_the_figures_show_is_said_of_fp16_and_int8() -> None:
     assert "ONNX Runtime int8 is faster than its fp32 (7.00 against 16.00 ms). The engine executes 50 % int8" in said
 
 
+def test_notes_are_warnings_before_all_else(tmp_path: Path) -> None:
+    notes = ("nothing is known of the data of x.onnx: compared on the built-in facades", "net.onnx, 3 < 4", HOSTILE)
+    about = manifest(notes=notes)
+    _, page = write(tmp_path, about)
+    head = page.text[: page.text.index("Every artifact")]
+    assert notes[0].replace("nothing", "Nothing") in head
+    assert all(note in head for note in notes[1:]), "a file's name stays as it is"
+    findings = find_verdict(about).findings
+    assert [finding.tone for finding in findings[:3]] == [Tone.WARNING] * 3
+    assert len(findings) == 3 + len(find_verdict(manifest()).findings)
+
+
+@pytest.mark.parametrize("is_graph", [True, False])
+def test_what_was_never_known_of_a_foreign_network_is_left_out(tmp_path: Path, is_graph: bool) -> None:
+    changes = {"generator": None} if is_graph else {}
+    source = Source(name="zoo", sha256="0" * 64, step=0, batch=3, origin="zoo.onnx, made by another tool")
+    _, page = write(tmp_path, manifest(source=source, **changes))
+    made = page.text[page.text.index("How it was made", page.text.index("Every artifact")) :]
+    assert "zoo.onnx, made by another tool" in made
+    assert "step 0" not in page.text
+    assert "trained for" not in page.text
+    assert ("batch size" in made) is not is_graph
+    assert ("direction BtoA" in made) is not is_graph
+    _, page = write(tmp_path, manifest(source=source.model_copy(update={"origin": None, "step": 70})))
+    assert "trained for 70 steps" in page.text
+    assert "step 70, batch size 3 in training" in page.text
+    assert "direction BtoA" in page.text
+
+
+def test_one_artifact_has_its_gate_and_no_trade_off(full: tuple[str, Page], tmp_path: Path) -> None:
+    gates, plot = "Gate of (fp32|fp16|int8)", "Fidelity against latency"
+    assert re.findall(gates, full[1].text) == ["fp32", "fp16", "int8"]
+    assert plot in full[1].text
+    untimed = artifact("openvino", "int8", None, 40.0)
+    alone = manifest([ARTIFACTS[0], untimed], recommended=ARTIFACTS[0].name)
+    _, page = write(tmp_path, alone)
+    assert re.findall(gates, page.text) == ["fp32", "int8"]
+    assert plot not in page.text
+    assert "trade-off" not in {attrs.get("id") for _, attrs in page.elements}
+    _, page = write(tmp_path, manifest([ARTIFACTS[0], ARTIFACTS[3]], recommended=ARTIFACTS[3].name))
+    assert re.findall(gates, page.text) == ["fp32"]
+    assert plot in page.text
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.NOT_RUN])
+def test_a_long_reason_is_cut_in_the_verdict_and_whole_at_the_end(tmp_path: Path, status: Status) -> None:
+    long = " ".join(f"word{i}" for i in range(90))
+    sizes = [Size(64, 64), None]
+    failed = [artifact("onnx", "fp32", None, None, status=status, reason=long, size=size) for size in sizes]
+    about = manifest(failed, recommended=None)
+    _, page = write(tmp_path, about)
+    head, rest = page.text.split("Every artifact", 1)
+    assert long not in head
+    assert "word29 … (in full at the end)" in head
+    assert max(len(finding.text) for finding in find_verdict(about).findings) < 320
+    assert rest.count(long) == 2
+    _, page = write(tmp_path, manifest([failed[0].model_copy(update={"reason": "x" * 200})], recommended=None))
+    assert "in full" not in page.text
+
+
 def test_the_page_stays_small_enough_to_send() -> None:
     many = [artifact(*kind, 9.0, 40.0) for kind in (("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8"))]
     noise = {one.name: frames(4, i, side=256) for i, one in enumerate(many)}

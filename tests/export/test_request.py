@@ -20,14 +20,19 @@ from tests.export.test_commands import refused
     [
         (["--size", "64,64"], "names a size twice"),
         (["--size", "64,128", "--dynamic"], "--dynamic makes one artifact for all sizes"),
-        (["--normalization", "batch"], "choose from running, recalibrated, instance, none, auto"),
-        (["--normalization", "none"], "allow running, recalibrated, instance only"),
+        (["--normalization", "batch"], "choose from running, recalibrated, instance, auto"),
+        (["--normalization", "none"], "choose from running, recalibrated, instance, auto"),
         (["--method", "minmax"], "--method is about INT8: add --int8 or --all"),
         (["--no-sensitivity"], "--sensitivity is about INT8"),
         (["--no-cpu-has-vnni"], "--cpu-has-vnni is about INT8"),
         (["--int8", "--method", "guess"], "choose from minmax, percentile"),
         (["--int8", "--method", "mse", "--target", "openvino"], "has no ranges by mse, only by minmax, percentile"),
         (["--int8", "--accuracy-control", "--gate", "int8:psnr=off", "--target", "openvino"], "works towards a PSNR"),
+        (["--int8", "--accuracy-control", "--target", "onnx"], "is about OpenVINO's INT8: add --target openvino"),
+        (["--out", "run/generator.safetensors/x"], "cannot be written to"),
+        (["--out", "."], "is the folder you are in"),
+        (["--gate", "int8:psnr=good"], "'int8:psnr=good': psnr = 'good': input should be a valid number"),
+        (["--gate", "int8:psnr=3,psnr=4"], "names psnr twice"),
         (["--gate", "int8:speed=3"], "'speed' is none of steps, psnr"),
         (["--compute-capability", "8.6", "--target", "onnx"], "is for TensorRT-RTX engines"),
         (["--compute-capability", "5.0"], "8.6"),
@@ -48,6 +53,25 @@ def test_constant_frames_calibrate_nothing(tmp_path: Path) -> None:
         write_image(tmp_path / "flat" / f"{i}.png", np.full((64, 64, 3), 20 * i, np.uint8))
     line = refused("export.command", run, "--int8", "--calibrate", "flat", cwd=tmp_path)
     assert "show" in line
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    run = save_run(tmp_path / "run")
+    os.mkfifo(tmp_path / "pipe")
+    line = refused("export.command", run, "--int8", "--calibrate", "pipe", cwd=tmp_path)
+    assert "pipe is a pipe or a device" in line
+
+
+def test_a_video_without_frames_is_one_line(tmp_path: Path) -> None:
+    run = save_run(tmp_path / "run")
+    (tmp_path / "clip.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(200))
+    assert "clip.mp4" in refused("export.command", run, "--int8", "--calibrate", "clip.mp4", cwd=tmp_path)
+
+
+def test_links_that_lead_in_a_circle_are_no_place_for_a_bundle(tmp_path: Path) -> None:
+    run = save_run(tmp_path / "run")
+    (tmp_path / "loop").symlink_to("loop")
+    assert "in a circle" in refused("export.command", run, "--out", "loop", cwd=tmp_path)
 
 
 class _Payload:
