@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from core.configuration import Architecture
 from core.errors import InvalidInputError
 from core.frames import Frame, input_images
 from core.networks import Generator
 
 BATCH_VALUES: Final = 2**25
-"""Values that the first layer may give for all frames of the batch: 128 MiB in float32. The decoder's widest moment has
-about six times as many."""
+"""Values that the largest layer of the encoder may give for all frames of the batch: 128 MiB in float32. The decoder's
+widest moment has about six times as many."""
 FEWEST: Final = 4
 
 
@@ -35,8 +36,9 @@ def recalibrate(generator: Generator, frames: Sequence[Frame]) -> Generator:
     if len(frames) < FEWEST:
         raise InvalidInputError(f"{len(frames)} frames are too few to measure statistics on, {FEWEST} are needed")
     height, width = frames[0].shape[:2]
-    values = generator.config.width * height * width // 4  # of one frame after the first halving: the largest layer's
-    count = min(len(frames), max(FEWEST, BATCH_VALUES // 4 // values))
+    halved = generator.config.architecture is Architecture.UNET  # a residual generator's first layer is not
+    values = generator.config.width * height * width // (4 if halved else 1)
+    count = min(len(frames), max(FEWEST, BATCH_VALUES // values))
     places = np.linspace(0, len(frames) - 1, count).round().astype(int)
     batch = torch.from_numpy(np.stack([frames[place] for place in places]))
     own = copy.deepcopy(generator).eval()

@@ -99,10 +99,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 def _remove_orphans(path: Path) -> None:
     """Remove what processes that were killed while making the folder ``path`` have left beside it."""
-    for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        owner = partial.name.removeprefix(f".{path.name}.").partition(".")[0]
-        if owner.isdecimal() and not _is_alive(int(owner)):
-            shutil.rmtree(partial, ignore_errors=True)
+    for orphan in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        owner = orphan.name.removeprefix(f".{path.name}.").partition(".")[0]
+        if orphan.suffix not in (".partial", ".replaced") or not owner.isdecimal() or _is_alive(int(owner)):
+            continue
+        if orphan.suffix == ".replaced" and not path.exists():
+            orphan.rename(path)  # it was killed between the two renames
+        else:
+            shutil.rmtree(orphan, ignore_errors=True)
 
 
 def _is_alive(process: int) -> bool:

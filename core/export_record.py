@@ -94,7 +94,7 @@ class NormalizationTrial(Settings):
     quality: TaskQuality | None
     """Against the true pictures, where there are any."""
     p50_ms: float | None
-    """Milliseconds a frame in ONNX Runtime fp32 on this machine; None where it was not timed."""
+    """Milliseconds a call in ONNX Runtime fp32 on this machine; None where it was not timed."""
     passed: bool
     """Whether it passes the fp32 gate."""
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from core.cache_folder import keep_cached, read_cached
 from core.errors import InvalidInputError, UnavailableError
+from core.foreign_checkpoints.tensor_file import printable
 from core.formats import InputShape, Target
 from core.machine import this_machine
 from runtime.engines.tensorrt_log import collecting_logger
@@ -36,6 +37,12 @@ LARGEST_SIDE: Final = 1024
 """Of the frames that a dynamic engine takes, unless twice the side it is optimized for is more. The smallest side is
 one step of the graph. An execution context reserves memory for the largest frames, so this is no place for generosity:
 at 1024 x 1024 the full U-Net (width 64) holds 16 times what it does at 256 x 256."""
+
+
+_MOST_SAID: Final = 950
+"""Characters of what a parser has to say of a graph."""
+_MOST_NAMES: Final = 200
+"""Characters for the names of nodes of which it says the same."""
 
 
 def parse_capabilities(text: str | None) -> tuple[str, ...]:
@@ -183,15 +190,35 @@ def _known_timings(config: Any, name: str) -> Any:
 
 
 def _parser_errors(parser: Any) -> str:
-    """All of them, each with its node's name and operator, and the local functions that the node is in."""
-    lines = []
+    """What they say, once each, with the names and operator of the nodes and the local functions that these are in.
+
+    Of very many, the first.
+    """
+    groups: dict[tuple[str, str], dict[str, None]] = {}
     for error in (parser.get_error(i) for i in range(parser.num_errors)):
-        node = f"node {error.node_name() or error.node()} " if error.node_operator() else ""
         where = "".join(f", in {frame}" for frame in error.local_function_stack())
         kind = getattr(error.code(), "name", str(error.code())).lower().replace("_", " ")
-        operator = f"({error.node_operator()}{where}): " if node else ""
-        lines.append(f"{node}{operator}{kind}: {error.desc()}")
-    return _one_line(lines)
+        operator = f" ({error.node_operator()}{where}): " if error.node_operator() else ""
+        name = str(error.node_name() or error.node()) if operator else ""
+        groups.setdefault((operator, f"{kind}: {error.desc()}"), {})[name] = None
+    lines: list[str] = []
+    told: set[str] = set()
+    for (operator, said), names in groups.items():
+        line = printable(_one_line([f"{_list_nodes(list(names)) if operator else ''}{operator}{said}"]), longest=500)
+        if lines and len("; ".join(lines)) + len(line) > _MOST_SAID:
+            break
+        lines.append(line)
+        told.update(names)
+    left = {name for names in groups.values() for name in names} - told
+    return "; ".join([*lines, f"and {len(left)} more nodes"] if left else lines)
+
+
+def _list_nodes(names: Sequence[str]) -> str:
+    shown = 1
+    while shown < len(names) and len(", ".join(names[: shown + 1])) <= _MOST_NAMES:
+        shown += 1
+    more = f" and {len(names) - shown} more nodes" if shown < len(names) else ""
+    return f"node{'s' if shown > 1 else ''} {', '.join(names[:shown])}{more}"
 
 
 def _one_line(messages: Iterable[str]) -> str:

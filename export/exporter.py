@@ -134,7 +134,8 @@ def export_bundle(request: ExportRequest, *, say: Say = lambda _line: None) -> E
         )
         built, refused = _build_all(request, frames, graphs, normalization, folder=folder, say=say)
         artifacts, pictures = measure_artifacts(built, request.gates, runs=request.runs, say=say)
-        manifest = _describe(request, normalization, trials, gathered[0], artifacts, refused)
+        notes = [note for one in gathered for note in one.notes]
+        manifest = _describe(request, normalization, trials, gathered[0], notes, artifacts, refused)
         write_manifest(folder, manifest)
         from export.report import write_report
 
@@ -174,7 +175,8 @@ def _build_all(
             except UnavailableError as error:
                 if request.named:
                     raise
-                refused.append(LeftOut(target=row.target.name, precision=row.precision, reason=str(error)))
+                reason = str(error) if shape_frames.shape.primary else f"{shape_frames.shape.size}: {error}"
+                refused.append(LeftOut(target=row.target.name, precision=row.precision, reason=reason))
                 continue
             seconds = round(time.perf_counter() - begin, 2)
             built.append(
@@ -195,6 +197,7 @@ def _describe(
     normalization: Normalization,
     trials: tuple[NormalizationTrial, ...],
     gathered: Gathered,
+    notes: Sequence[str],
     artifacts: Sequence[Artifact],
     refused: Sequence[LeftOut],
 ) -> Manifest:
@@ -226,7 +229,7 @@ def _describe(
         calibration=gathered.calibration.record if gathered.calibration else None,
         artifacts=tuple(artifacts),
         left_out=(*request.left_out, *refused),
-        notes=(*original.notes, *gathered.notes),
+        notes=tuple(dict.fromkeys((*original.notes, *notes))),
         recommended=fastest.name if fastest else None,
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from core.metrics import Comparison
 from runtime.engines import Engine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HeldOut:
     """Frames that nothing was trained or calibrated on, all of one size, and what should become of them.
+
+    They do choose: the normalization, and the layers that return to float where a gate is missed.
 
     Attributes:
         frames: inputs, ``uint8 [H, W, 3]`` BGR.
@@ -25,7 +28,7 @@ class HeldOut:
     references: Sequence[Frame] = field(repr=False)
     targets: Sequence[Frame] | None = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def reference_quality(self) -> TaskQuality | None:
         """How good the original network's own translations are; None without true pictures."""
         return None if self.targets is None else task_quality(self.references, self.targets)

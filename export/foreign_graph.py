@@ -5,20 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
+from calibration.frames import held_out_frames
 from core.configuration import DataConfig, build_settings, is_plain_name
 from core.errors import InvalidInputError, UnavailableError
 from core.export_record import Normalization
-from core.facades import facade_pair
 from core.foreign_checkpoints.tensor_file import printable
 from core.formats import InputShape
-from core.frames import Frame, Size, fit
+from core.frames import Frame, Size
 from core.precision import Precision
 from export.foreign_graph_file import read_model
 from export.foreign_input import ValueRange
 from export.foreign_network import ForeignNetwork, first_line, load_session
+from export.foreign_statistics import notes_on
 from export.graph_wrapping import wrap
 from export.original import Original
-from export.range_detection import PROBES, detect_range
+from export.range_detection import PROBES, check_range, detect_range
 
 
 class ForeignGraph(Original):
@@ -28,7 +29,8 @@ class ForeignGraph(Original):
     nothing of what ``write_graph`` puts around it.
     """
 
-    def __init__(self, network: ForeignNetwork, value_range: ValueRange, data: DataConfig) -> None:
+    def __init__(self, network: ForeignNetwork, value_range: ValueRange, data: DataConfig, *, stated: bool) -> None:
+        """Of ``network``; ``stated`` says whether the user gave ``value_range``."""
         path, model = network.path, network.model
         producer = f"{model.producer_name} {model.producer_version}".strip()
         self.path = path
@@ -36,11 +38,13 @@ class ForeignGraph(Original):
         self.step = 0
         self.batch = 1
         self.origin = (
-            f"{printable(path.name, longest=200)}, an ONNX graph made by {printable(producer) or 'an unknown tool'}"
+            f"{printable(path.name, longest=200)}, an ONNX graph made by {printable(producer) or 'an unknown tool'}, "
+            f"pictures in {value_range} ({'as stated' if stated else 'found out'})"
         )
         self.generator = None
         self.data = data
         self.normalizations = (Normalization.NONE,)
+        self.notes = notes_on(path, model)
         self.value_range = value_range
         self._network = network
 
@@ -84,29 +88,32 @@ class ForeignGraph(Original):
 
 
 def open_foreign_graph(
-    path: Path, *, value_range: ValueRange | None, data: DataConfig, size: Size | None, probe: Sequence[Frame] = ()
+    path: Path, *, value_range: ValueRange | None, data: DataConfig, size: Size | None
 ) -> ForeignGraph:
     """The network in the ONNX file at ``path``.
 
     Args:
         path: of the file; its weights may lie in files beside it.
         value_range: the values of its pictures, in and out; None to find out (see ``export.range_detection``).
-        data: where frames come from, and the size that a network of any size is exported at.
+        data: where frames to try it on come from, and the size that a network of any size is exported at.
         size: that was asked for; None for the one the graph is fixed at, or that of ``data``.
-        probe: frames to try it on, of any size, of which the first few are used; if there are none, built-in ones.
 
     Raises:
         CheckpointError: if it cannot be read, or is no network that makes one picture of one picture.
-        InvalidInputError: if it cannot take the size, or the range of its values cannot be told.
+        InvalidInputError: if it cannot take the size, its last layer gives another range than the stated one, the
+            range cannot be told, or the data cannot be read.
     """
     network = ForeignNetwork(path, read_model(path))
     wanted = size or Size(data.height, data.width)
     chosen = size or Size(*(own or other for own, other in zip(network.sides, wanted, strict=True)))
     network.check_size(chosen)
     data = build_settings(DataConfig, **(data.model_dump() | {"height": chosen.height, "width": chosen.width}))
-    tried = probe[:PROBES] or [facade_pair(i).labels for i in range(PROBES)]
-    frames = [fit(frame, chosen) for frame in tried]
+    if value_range is not None:
+        check_range(network, value_range)
+    # Built-in frames where there are no pairs to validate with.
+    frames, _ = held_out_frames(data, chosen, count=PROBES)
+    frames = frames or held_out_frames(DataConfig(), chosen, count=PROBES)[0]
     found = detect_range(network, frames) if value_range is None else value_range
-    graph = ForeignGraph(network, found, data)
+    graph = ForeignGraph(network, found, data, stated=value_range is not None)
     graph.translate(frames[:1])  # fails now rather than after other work
     return graph

@@ -42,6 +42,11 @@ def read_model(path: Path) -> ModelProto:
     return _inlined(path, model)
 
 
+def opset_of(model: ModelProto) -> int:
+    """The version of ONNX's own operators that ``model`` is written in."""
+    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1)
+
+
 def _read(path: Path) -> bytes:
     if not path.is_file():
         raise CheckpointError(f"there is no ONNX file {path}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from calibration.frames import CalibrationSet, choose_frames, held_out_frames, split_held_out
+from core.errors import InvalidInputError
 from core.formats import InputShape
 from core.frames import as_seen
 from export.builder import ShapeFrames
@@ -75,10 +76,12 @@ def gather_frames(
         calibration, inputs = split_held_out(calibration, HELD_OUT_FRAMES)
     else:
         inputs, targets = held_out_frames(data, size, count=HELD_OUT_FRAMES)
-        if not options.own_data or original.generator is None:
+        if not options.own_data:
             targets = None  # whatever these pictures are, they are not what the network was to make
+    if not inputs:
+        raise InvalidInputError(f"{data.source} has no pairs to compare on: give --data a folder with some")
     say(f"translating {len(inputs)} held-out frames with the original network")
-    if targets is not None and original.generator is not None:
+    if targets is not None and original.generator is not None:  # a graph made elsewhere gives colours, or gray as such
         targets = [as_seen(target, original.generator.target_encoding) for target in targets]
     held_out = HeldOut(frames=inputs, references=original.translate(inputs), targets=targets)
     frames = ShapeFrames(shape=shape, calibration=calibration.frames if calibration else (), held_out=held_out)
@@ -90,4 +93,4 @@ def gather_frames(
             f"nothing is known of the data of {original.path.name}: compared (and calibrated) on the built-in facades; "
             "give --data, or --calibrate with frames of what it will see"
         )
-    return Gathered(frames=frames, calibration=calibration, notes=notes)
+    return Gathered(frames=frames, calibration=calibration if calibrate else None, notes=notes)

@@ -38,6 +38,11 @@ def used_names(graph: GraphProto) -> set[str]:
     return names
 
 
+def read_names(graph: GraphProto) -> set[str]:
+    """Names of the values in ``graph`` that a node reads or that it gives out."""
+    return {name for node in graph.node for name in _taken_by(node)} | {value.name for value in graph.output}
+
+
 def _taken_by(node: NodeProto) -> Iterator[str]:
     yield from node.input
     for inner in _graphs_in(node):

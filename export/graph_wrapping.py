@@ -17,8 +17,10 @@ from core.errors import UnavailableError
 from core.formats import InputShape
 from core.frames import Encoding
 from core.precision import Precision
+from export.foreign_graph_file import opset_of
 from export.foreign_input import ValueRange
 from export.foreign_network import ForeignNetwork, first_line
+from export.foreign_training_mode import leave_training_mode
 from export.graph_file import INPUT_NAME, OUTPUT_NAME
 from export.graph_order import ordered, used_names
 
@@ -31,7 +33,9 @@ _TO, _FROM = "to_network/", "to_frames/"
 
 
 def wrap(network: ForeignNetwork, value_range: ValueRange, precision: Precision, shape: InputShape) -> ModelProto:
-    """The deploy graph of ``network``, which stays as it is, in fp32 or fp16.
+    """The deploy graph of ``network``, in fp32 or fp16.
+
+    It stays as it is, but for what is in training mode; see ``export.foreign_training_mode``.
 
     Args:
         network: one that has taken a picture of that shape.
@@ -145,7 +149,8 @@ def _prepared(network: ForeignNetwork) -> ModelProto:
     real = [value for value in copy.graph.input if value.name == network.input_name]
     _replace(copy.graph.input, real)
     copy.ir_version = max(copy.ir_version, _IR_VERSION)
-    opset = max((entry.version for entry in copy.opset_import if entry.domain in ("", "ai.onnx")), default=1)
+    opset = opset_of(copy)
+    leave_training_mode(copy)  # first: converting versions fails at what is in it
     if opset < LEAST_OPSET:
         try:
             copy = version_converter.convert_version(copy, LEAST_OPSET)

@@ -46,8 +46,8 @@ class Int8Maker:
         quantizer: of the graph.
         open_engine: loads an artifact to see what it makes; of whatever engine can compute it.
         calibration: frames that ranges were measured on.
-        float_translations: what the network in float makes of some of them.
         held_out: what the gate is measured on.
+        translate: the original network's own translations.
         options: what is asked for.
         workshop: a temporary folder.
         suffix: of the artifact's file.
@@ -76,7 +76,7 @@ class Int8Maker:
         controlled = self.options.accuracy_control and isinstance(self.quantizer, AccuracyControl)
         kept: tuple[str, ...] = ()
         if controlled:
-            kept = self._control_accuracy(path)
+            kept = self._control_accuracy(path, method)
             sensitivity = self._sensitivity(method) if self.options.sensitivity else ()
         else:
             self.quantizer.write(path, method=method, layers=layers)
@@ -97,7 +97,7 @@ class Int8Maker:
 
     def _sweep(self) -> tuple[MethodTrial, ...]:
         """Every method's fidelity on calibration frames, the best first."""
-        frames = spread_frames(self.calibration, METHOD_FRAMES)
+        frames = evenly_spread(self.calibration, METHOD_FRAMES)
         references = self.translate(frames)
         trials = []
         for method in self.quantizer.methods:
@@ -108,19 +108,20 @@ class Int8Maker:
             trials.append(MethodTrial(method=method, psnr_db=fidelity.psnr_db, ssim=fidelity.ssim))
         return tuple(sorted(trials, key=lambda trial: -trial.psnr_db))
 
-    def _control_accuracy(self, path: Path) -> tuple[str, ...]:
+    def _control_accuracy(self, path: Path, method: RangeMethod) -> tuple[str, ...]:
         assert isinstance(self.quantizer, AccuracyControl)
         assert self.options.gate.psnr_db is not None, "accuracy control works towards a PSNR"
         self.say("quantizing under accuracy control")
         return self.quantizer.write_with_accuracy_control(
             path,
+            method=method,
             frames_held=self.held_out.frames,
             references=self.held_out.references,
             min_psnr=self.options.gate.psnr_db,
         )
 
     def _sensitivity(self, method: RangeMethod) -> tuple[LayerDamage, ...]:
-        frames = spread_frames(self.calibration, FRAMES)
+        frames = evenly_spread(self.calibration, FRAMES)
 
         def translate(layer: str) -> Sequence[Frame]:
             self.say(f"quantizing {layer} alone")
@@ -131,6 +132,9 @@ class Int8Maker:
     def _return_to_float(self, path: Path, method: RangeMethod, sensitivity: Sequence[LayerDamage]) -> tuple[str, ...]:
         """Replace the artifact at ``path`` by one that passes, the fewest of the most harmful layers in float.
 
+        A draft is a little less, or more, than the real thing: one that passes is made for real to see, and with all
+        layers but one in float that is tried in any case.
+
         Returns:
             Those layers; none (and the artifact as it was) if none passes.
         """
@@ -138,9 +142,10 @@ class Int8Maker:
             kept = tuple(damage.layer for damage in sensitivity[:count])
             self.say(f"returning {count} of {len(sensitivity)} layers to float")
             layers = [layer for layer in self.quantizer.layers if layer not in kept]
-            if self._gate(self._draft(method, layers, self.held_out.frames)) is None:
+            promises = self._gate(self._draft(method, layers, self.held_out.frames)) is None
+            if promises or len(layers) == 1:
                 self.quantizer.write(path, method=method, layers=layers)
-                if self._complaint(path) is None:  # a draft is a little less, or more, than the real thing
+                if self._complaint(path) is None:
                     return kept
         self.quantizer.write(path, method=method, layers=self.quantizer.layers)
         return ()
@@ -165,7 +170,7 @@ class Int8Maker:
         return self.options.gate.complaint(fidelity, quality, self.held_out.reference_quality)
 
 
-def spread_frames(frames: Sequence[Frame], count: int) -> list[Frame]:
+def evenly_spread(frames: Sequence[Frame], count: int) -> list[Frame]:
     """``count`` of ``frames`` (or all, if there are fewer), evenly spread."""
     places = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
     return [frames[place] for place in places]

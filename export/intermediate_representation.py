@@ -1,5 +1,6 @@
 """OpenVINO IR: the ONNX graph converted, its layers under the names that they have there."""
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ import onnx
 import openvino
 
 from core.errors import InvalidInputError, UnavailableError
+from core.foreign_checkpoints.tensor_file import printable
 from core.precision import Precision
 from export.graph_inspection import LAYERS as ONNX_LAYERS
 from export.graph_inspection import ends, name_layers
@@ -19,6 +21,12 @@ LAYERS: Final = (
     "GroupConvolution",
     "GroupConvolutionBackpropData",
 )
+_PLACES: Final = re.compile(r"Check '.*?' failed at \S+:\d+:")
+_SAYS_NOTHING: Final = re.compile(
+    r"FrontEnd API failed|Model wasn't fully converted|\[ONNX Frontend\] Conversion failed|.* with a message:$"
+    r"|While validating node|Loading input model|Summary:|Conversion is failed for"
+)
+"""Lines of OpenVINO's refusals: what is wrong stands between them, under the name of the node."""
 NOT_COMPUTED: Final = ("Parameter", "Constant", "Result")
 
 
@@ -47,8 +55,7 @@ def convert(source: Path) -> openvino.Model:
         with quiet():
             model = openvino.convert_model(source)
     except Exception as error:  # a dozen classes of its own, with no root but this
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UnavailableError(f"OpenVINO refuses {source.name}: {reason}") from error
+        raise UnavailableError(f"OpenVINO refuses the graph: {_reason(error, source)}") from error
     graph = onnx.load(source)
     named = name_layers(graph)
     makers = {tensor: node for node in graph.graph.node if node.input for tensor in node.output}
@@ -61,6 +68,15 @@ def convert(source: Path) -> openvino.Model:
                 ends_with.set_friendly_name(f"{name}/bias")
                 layer.set_friendly_name(name)
     return model
+
+
+def _reason(error: Exception, source: Path) -> str:
+    """What ``error`` says of the graph in ``source``, in one line: of a dozen lines, two or three do."""
+    text = _PLACES.sub("", str(error)).replace(str(source), "the graph").replace(source.name, "the graph")
+    lines = (" ".join(line.split()).removeprefix("-- ") for line in text.splitlines())
+    told = dict.fromkeys(line for line in lines if line and not _SAYS_NOTHING.match(line))
+    reason = "; ".join(told).replace(":; ", ": ")
+    return printable(reason or type(error).__name__, longest=300)
 
 
 def _layer_before(tensor: str, makers: dict[str, onnx.NodeProto]) -> str | None:

@@ -135,12 +135,19 @@ class ModelQuantizer:
         save(model, path)
 
     def write_with_accuracy_control(
-        self, path: Path, *, frames_held: Sequence[Frame], references: Sequence[Frame], min_psnr: float
+        self,
+        path: Path,
+        *,
+        method: RangeMethod,
+        frames_held: Sequence[Frame],
+        references: Sequence[Frame],
+        min_psnr: float,
     ) -> tuple[str, ...]:
         """Write an IR to ``path``; NNCF returns layers to float until the translations are close to ``references``.
 
         Args:
             path: of the .xml.
+            method: how the ranges of activations are found.
             frames_held: ``uint8 [H, W, 3]`` BGR that the translations are judged on.
             references: what the trained network makes of them.
             min_psnr: PSNR to reach, in dB, of all of them together.
@@ -168,7 +175,7 @@ class ModelQuantizer:
                 drop_type=nncf.DropType.ABSOLUTE,
                 fast_bias_correction=not self._affords_thorough_correction(),
                 **self._settings(self.layers),
-                advanced_quantization_parameters=self._advanced(RangeMethod.MIN_MAX),
+                advanced_quantization_parameters=self._advanced(method),
                 # More workers than one would hold as many models in memory.
                 advanced_accuracy_restorer_parameters=AdvancedAccuracyRestorerParameters(num_ranking_workers=1),
             )

@@ -39,7 +39,13 @@ class AccuracyControl(Protocol):
     """A quantizer whose library can choose by itself which layers stay in float."""
 
     def write_with_accuracy_control(
-        self, path: Path, *, frames_held: Sequence[Frame], references: Sequence[Frame], min_psnr: float
+        self,
+        path: Path,
+        *,
+        method: RangeMethod,
+        frames_held: Sequence[Frame],
+        references: Sequence[Frame],
+        min_psnr: float,
     ) -> tuple[str, ...]:
         """Write an artifact that reaches ``min_psnr`` on ``frames_held``; the layers that stayed in float.
 

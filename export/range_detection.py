@@ -21,6 +21,9 @@ TOLERANCE: Final = 0.05
 """How far the answers of a network that nothing bounds may stray from the range."""
 PROBES: Final = 4
 """Pictures looked at: each takes two passes through the network."""
+_CLOSE: Final = 1e-3
+_LEVELS: Final = (0.0, 255.0)
+"""Pictures in 8-bit steps, which some networks take; none of the ranges that can be stated."""
 _FLAT: Final = 1 / 255
 """Answers that differ by no more than this show nothing."""
 _NUMBERS: Final = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.INT32, TensorProto.INT64)
@@ -45,7 +48,7 @@ def detect_range(network: ForeignNetwork, frames: Sequence[Frame]) -> ValueRange
         low, high = float(min(map(np.min, answers))), float(max(map(np.max, answers)))
         seen.append(f"{low:.3g} to {high:.3g} for pictures in {value_range}")
         black, white = value_range.ends
-        bounded = bounds is None or np.allclose(bounds, value_range.ends, atol=1e-3)
+        bounded = bounds is None or np.allclose(bounds, value_range.ends, atol=_CLOSE)
         if bounded and low >= black - TOLERANCE and high <= white + TOLERANCE and high - low > _FLAT:
             fitting.append(value_range)
     if len(fitting) == 1:
@@ -55,6 +58,24 @@ def detect_range(network: ForeignNetwork, frames: Sequence[Frame]) -> ValueRange
         f"{network.path} gives values of {', and of '.join(seen)}, {verdict}: "
         f"say which is meant, --range={ValueRange.SIGNED} or --range={ValueRange.UNIT}"
     )
+
+
+def check_range(network: ForeignNetwork, value_range: ValueRange) -> None:
+    """Refuse a ``value_range`` that was stated where the last layer of ``network`` is made for another one.
+
+    Raises:
+        InvalidInputError: saying what the last layer gives.
+    """
+    bounds = output_bounds(network.model.graph)
+    if bounds is None:
+        return
+    for ends in {*(other.ends for other in ValueRange), _LEVELS} - {value_range.ends}:
+        if np.allclose(bounds, ends, atol=_CLOSE):
+            mend = f"export it with values in {value_range}" if ends == _LEVELS else "leave --range out"
+            raise InvalidInputError(
+                f"--range={value_range} does not fit {network.path}, whose last layer gives {ends[0]:g}..{ends[1]:g}: "
+                f"{mend}"
+            )
 
 
 def output_bounds(graph: GraphProto) -> tuple[float, float] | None:

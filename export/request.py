@@ -132,6 +132,8 @@ def _sizes(asked: Asked) -> list[Size]:
     sizes = [parse_size(text.strip()) for option in asked.size for text in option.split(",")]
     if len(set(sizes)) < len(sizes):
         raise InvalidInputError("--size names a size twice: give each once")
+    if asked.dynamic and asked.batch > 1:
+        raise InvalidInputError("--dynamic artifacts take any batch as they are: leave --batch out")
     if asked.dynamic and len(sizes) > 1:
         raise InvalidInputError("--dynamic makes one artifact for all sizes: give one --size, to measure it with")
     return sizes

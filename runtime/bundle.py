@@ -29,7 +29,7 @@ class Bundle:
         """The fastest faithful artifact, of ``target`` and ``precision`` where they are given.
 
         Of several sizes it is the one that the bundle is for in the first place, unless ``size`` is given; an artifact
-        that takes any size is returned as one of ``size``.
+        that takes any size is returned as one of ``size``, with the figures of the size that it was measured at.
 
         On the machine that made the bundle that is the measured order; elsewhere the same order is the best guess.
         An artifact that failed its gate, or was never run, is taken only when target and precision ask for it alone.

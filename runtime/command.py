@@ -46,7 +46,7 @@ def run(
     ] = None,
     target: Annotated[str | None, typer.Option(help="Engine, such as onnx. [default: the fastest faithful]")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, fp16 or int8. [default: the fastest faithful]")] = None,
-    size: Annotated[str | None, typer.Option(help="Of a bundle with several. [default: its first]")] = None,
+    size: Annotated[str | None, typer.Option(help="Of a bundle with several, or dynamic. [default: its first]")] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, max=512, help="CPU threads of the engine [default: all]")
     ] = None,
@@ -70,6 +70,10 @@ def run(
     opened = open_bundle(bundle)
     wanted = None if size is None else parse_size(size)
     artifact = opened.choose(target=target, precision=_choose(Precision, precision), size=wanted)
+    say = partial(print, file=sys.stderr if json else sys.stdout, flush=True)
+    if artifact.dynamic and artifact.size not in [known.size for known in opened.manifest.artifacts]:
+        measured = next(known.size for known in opened.manifest.artifacts if known.name == artifact.name)
+        say(f"{artifact.name} was measured at {measured}, not at {artifact.size}")
     if artifact.batch > 1:
         raise InvalidInputError(
             f"{artifact.name} translates {artifact.batch} frames at a time, a stream comes one by one: "
@@ -88,7 +92,7 @@ def run(
         convert=_converter(artifact.size, seen, half),
         compose=_composer(opened.manifest.input_encoding) if side_by_side else None,
         started_ns=started_ns,
-        say=partial(print, file=sys.stderr if json else sys.stdout, flush=True),
+        say=say,
     )
     from runtime.summary import print_json, print_summary
 

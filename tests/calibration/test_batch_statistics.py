@@ -77,3 +77,14 @@ def test_statistics_are_those_of_all_frames(generator: Generator, frames: list[F
 def test_too_few_frames_are_refused(generator: Generator, frames: list[Frame]) -> None:
     with pytest.raises(InvalidInputError, match="too few to measure statistics on"):
         recalibrate(generator, frames[: FEWEST - 1])
+
+
+def test_of_more_frames_than_memory_allows_those_are_used_that_are_spread_over_all(
+    generator: Generator, frames: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = generator.config.width * SIDE * SIDE // 4
+    monkeypatch.setattr("calibration.batch_statistics.BATCH_VALUES", 5 * values)
+    limited = batch_norms(recalibrate(generator, frames))
+    monkeypatch.undo()
+    expected = batch_norms(recalibrate(generator, [frames[place] for place in (0, 2, 4, 5, 7)]))
+    assert all(torch.equal(one.running_mean, other.running_mean) for one, other in zip(limited, expected, strict=True))

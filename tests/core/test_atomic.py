@@ -102,3 +102,14 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_no
     with atomic_folder(tmp_path / "bundle"):
         assert not orphan.exists()
         assert other.exists()
+
+
+def test_a_folder_whose_replacement_was_killed_half_way_is_put_back(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+    (tmp_path / f".bundle.{child.pid}.abc.replaced").mkdir()
+    (tmp_path / f".bundle.{child.pid}.abc.replaced" / "old").touch()
+    with pytest.raises(InvalidInputError), atomic_folder(tmp_path / "bundle") as partial:
+        (partial / "missing").read_text()
+    assert names(tmp_path) == ["bundle"]
+    assert names(tmp_path / "bundle") == ["old"]

@@ -103,7 +103,7 @@ def saved(path: Path, model: ModelProto) -> Path:
 
 
 def opened(path: Path, value_range: ValueRange | None = None, size: Size | None = None) -> ForeignGraph:
-    return open_foreign_graph(path, value_range=value_range, data=DATA, size=size, probe=FRAMES)
+    return open_foreign_graph(path, value_range=value_range, data=DATA, size=size)
 
 
 def by_torch(network: nn.Module, frame: Frame, value_range: ValueRange) -> Frame:

@@ -101,7 +101,7 @@ def test_a_build_says_nothing_on_the_terminal_and_keeps_no_timings(
     ("operators", "inside", "said"),
     [
         (("Relu", "Det"), False, [r"node node1 \(Det\): unsupported node"]),
-        (("Bogus", "Relu", "Bogus"), False, [r"node node0 \(Bogus\): .*Plugin not found", r"node node2 \(Bogus\)"]),
+        (("Bogus", "Relu", "Bogus"), False, [r"nodes node0, node2 \(Bogus\): .*Plugin not found"]),
         (("Det",), True, [r"node node0 \(Det, in outer \(Block\)\)"]),
     ],
     ids=["one", "several", "inside a function"],
@@ -114,6 +114,19 @@ def test_a_graph_that_tensorrt_refuses_names_every_node(
     for pattern in said:
         assert re.search(pattern, str(caught.value))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("operators", [["Bogus"] * 300, [f"Bogus{i}" for i in range(60)]], ids=["alike", "different"])
+def test_a_graph_of_many_nodes_that_tensorrt_refuses_stays_readable(operators: list[str]) -> None:
+    with pytest.raises(UnavailableError) as caught:
+        build_plan(tensorrt_rtx, odd_graph(*operators), title="TensorRT-RTX", shape=SHAPE)
+    said = str(caught.value)
+    assert len(said) <= 1000 + len("TensorRT-RTX refuses the graph: ")
+    left = re.search(r"and (\d+) more nodes", said)
+    assert left is not None
+    named = set(re.findall(r"\bnode\d+\b", said))
+    assert len(named) >= 5
+    assert len(named) + int(left[1]) == len(operators)
 
 
 def test_int8_for_the_cpu_is_refused_and_leaves_no_engine_behind(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,38 @@ def test_what_no_layer_can_mend_stays_as_it_was_and_fails(tmp_path: Path) -> Non
     assert made.kept_float == ()
     assert made.layers == 4, "an artifact without an INT8 layer would not be INT8"
     assert (tmp_path / "int8.txt").read_text() == "125"
+
+
+class Controlled(KnownDamage):
+    def write_with_accuracy_control(
+        self,
+        path: Path,
+        *,
+        method: RangeMethod,
+        frames_held: Sequence[Frame],
+        references: Sequence[Frame],
+        min_psnr: float,
+    ) -> tuple[str, ...]:
+        assert (len(frames_held), len(references), min_psnr) == (1, 1, 30.0)
+        self.write(path, method=method, layers=("first", "harmful", "last"))
+        return ("worst",)
+
+
+def test_accuracy_control_chooses_where_it_is_asked_for_and_had(tmp_path: Path) -> None:
+    gate = Gate(psnr_db=30.0, max_abs=1)
+    options = Int8Options(gate=gate, accuracy_control=True, method=RangeMethod.ENTROPY)
+    made = replace(maker(tmp_path, quantizer=Controlled()), options=options).make(tmp_path / "int8.txt")
+    assert (made.accuracy_control, made.kept_float, made.layers) == (True, ("worst",), 3)
+    assert made.method is RangeMethod.ENTROPY
+    assert (tmp_path / "int8.txt").read_text() == "22"
+    plain = replace(maker(tmp_path), options=options).make(tmp_path / "plain.txt")
+    assert not plain.accuracy_control
+
+
+def test_a_draft_that_promises_too_little_is_not_the_last_word(tmp_path: Path) -> None:
+    made = maker(tmp_path, quantizer=KnownDamage(too_optimistic=-50), steps=2).make(tmp_path / "int8.txt")
+    assert made.kept_float == ("worst", "harmful", "last")
+    assert (tmp_path / "int8.txt").read_text() == "2"
 
 
 def test_sensitivity_can_be_asked_for(tmp_path: Path) -> None:

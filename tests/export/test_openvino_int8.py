@@ -196,7 +196,9 @@ def test_accuracy_control_leaves_the_harmful_layer_in_float(
     path = tmp_path / "int8.xml"
     hard.write(path, method=MIN_MAX, layers=hard.layers)
     assert psnr(translate(path, held_out), references) < 32
-    kept = hard.write_with_accuracy_control(path, frames_held=held_out, references=references, min_psnr=40)
+    kept = hard.write_with_accuracy_control(
+        path, method=RangeMethod.MIN_MAX, frames_held=held_out, references=references, min_psnr=40
+    )
     assert kept == (HARMFUL_LAYER,)
     assert quantized_layers(read(path)) == set(hard.layers) - {HARMFUL_LAYER}
     assert psnr(translate(path, held_out), references) >= 40
@@ -205,7 +207,9 @@ def test_accuracy_control_leaves_the_harmful_layer_in_float(
 def test_accuracy_control_says_what_float_itself_does_not_reach(hard: ModelQuantizer, frames: list[Frame]) -> None:
     black = [np.zeros_like(frame) for frame in frames[:2]]
     with pytest.raises(UnavailableError, match=r"cannot reach 32 dB: the graph has \d+\.\d dB in float"):
-        hard.write_with_accuracy_control(Path("x.xml"), frames_held=frames[:2], references=black, min_psnr=32)
+        hard.write_with_accuracy_control(
+            Path("x.xml"), method=RangeMethod.MIN_MAX, frames_held=frames[:2], references=black, min_psnr=32
+        )
 
 
 def test_a_batch_is_quantized_as_its_frames_are(
@@ -261,6 +265,6 @@ def test_a_graph_that_openvino_refuses_is_one_line(graph: Path, frames: list[Fra
     model = onnx.load(graph)
     model.graph.node[3].op_type = "Unheard"
     onnx.save(model, tmp_path / "unheard.onnx")
-    with pytest.raises(UnavailableError, match=r"^OpenVINO refuses unheard\.onnx: .*") as caught:
+    with pytest.raises(UnavailableError, match=r"^OpenVINO refuses the graph: ") as caught:
         ModelQuantizer(tmp_path / "unheard.onnx", frames, saturates=False)
     assert "\n" not in str(caught.value)

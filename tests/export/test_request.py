@@ -20,6 +20,7 @@ from tests.export.test_commands import refused
     [
         (["--size", "64,64"], "names a size twice"),
         (["--size", "64,128", "--dynamic"], "--dynamic makes one artifact for all sizes"),
+        (["--batch", "2", "--dynamic"], "take any batch as they are"),
         (["--normalization", "batch"], "choose from running, recalibrated, instance, auto"),
         (["--normalization", "none"], "choose from running, recalibrated, instance, auto"),
         (["--method", "minmax"], "--method is about INT8: add --int8 or --all"),

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -331,10 +332,16 @@ def test_an_interrupt_drains_and_a_second_one_does_not_wait() -> None:
     assert sink.numbers == list(range(len(sink.numbers)))
     assert signal.getsignal(signal.SIGINT) is before
 
-    sink = ListSink()
-    sink.on_write = lambda: signal.raise_signal(signal.SIGINT)
+    sink, source = ListSink(), ListSource(10_000)
+
+    def interrupt() -> None:
+        while source.next < 4:  # something must be left to drain when the second interrupt comes
+            time.sleep(0.001)
+        signal.raise_signal(signal.SIGINT)
+
+    sink.on_write = interrupt
     with pytest.raises(KeyboardInterrupt):
-        run_pipeline(ListSource(10_000), slowly, [sink])
+        run_pipeline(source, slowly, [sink])
     assert sink.aborted
     assert signal.getsignal(signal.SIGINT) is before
 
