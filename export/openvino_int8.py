@@ -32,6 +32,7 @@ from export.intermediate_representation import (
     save,
 )
 from export.quiet import quiet
+from export.signal_stack import signal_stack_kept
 
 RANGES: Final = {
     RangeMethod.MIN_MAX: RangeEstimatorParameters(),
@@ -165,7 +166,7 @@ class ModelQuantizer:
             raise UnavailableError(
                 f"accuracy control cannot reach {min_psnr:g} dB: the graph has {reachable:.1f} dB in float; ask less"
             )
-        with _refusals():
+        with _refusals(), signal_stack_kept():
             model = nncf.quantize_with_accuracy_control(
                 self._model.clone(),
                 nncf.Dataset(self._batches),

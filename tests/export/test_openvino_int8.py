@@ -22,6 +22,7 @@ from export.graph_file import write_graph
 from export.graph_inspection import name_layers
 from export.intermediate_representation import LAYERS, write_ir
 from export.openvino_int8 import ModelQuantizer, batches_of, quantized_layers
+from export.signal_stack import signal_stack
 from runtime.engines.compiled_model import CompiledModelEngine
 from tests.export.conftest import CONFIG, SIDE, lively_generator
 from tests.export.hard_generator import HARMFUL_LAYER, hard_generator
@@ -196,9 +197,12 @@ def test_accuracy_control_leaves_the_harmful_layer_in_float(
     path = tmp_path / "int8.xml"
     hard.write(path, method=MIN_MAX, layers=hard.layers)
     assert psnr(translate(path, held_out), references) < 32
+    before = signal_stack()
     kept = hard.write_with_accuracy_control(
         path, method=RangeMethod.MIN_MAX, frames_held=held_out, references=references, min_psnr=40
     )
+    after = signal_stack()
+    assert (after.address, after.flags, after.size) == (before.address, before.flags, before.size), "or Ctrl-C crashes"
     assert kept == (HARMFUL_LAYER,)
     assert quantized_layers(read(path)) == set(hard.layers) - {HARMFUL_LAYER}
     assert psnr(translate(path, held_out), references) >= 40
