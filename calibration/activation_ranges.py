@@ -196,7 +196,7 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
+    except Exception as error:  # ONNX Runtime raises a dozen unrelated classes of its own here
         raise UnavailableError(f"ONNX Runtime refuses the graph: {_first_line(error)}") from error
 
 

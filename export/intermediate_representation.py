@@ -1,7 +1,6 @@
 """OpenVINO IR: the ONNX graph converted, its layers under the names that they have there."""
 
 import re
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +20,13 @@ LAYERS: Final = (
     "GroupConvolution",
     "GroupConvolutionBackpropData",
 )
+NOT_COMPUTED: Final = ("Parameter", "Constant", "Result")
 _PLACES: Final = re.compile(r"Check '.*?' failed at \S+:\d+:")
 _SAYS_NOTHING: Final = re.compile(
     r"FrontEnd API failed|Model wasn't fully converted|\[ONNX Frontend\] Conversion failed|.* with a message:$"
     r"|While validating node|Loading input model|Summary:|Conversion is failed for"
 )
 """Lines of OpenVINO's refusals: what is wrong stands between them, under the name of the node."""
-NOT_COMPUTED: Final = ("Parameter", "Constant", "Result")
 
 
 def write_ir(source: Path, target: Path, precision: Precision) -> None:
@@ -111,34 +110,6 @@ def outer_layers(model: openvino.Model) -> tuple[str, ...]:
     return ends(tuple(layer.get_friendly_name() for layer in layers_of(model)))
 
 
-def around_the_generator(model: openvino.Model) -> list[str]:
-    """Names of the operations of ``model`` that are not between its first convolution and its last layer.
-
-    They turn frames into the generator's images and back; in INT8 they would spoil every colour and gain nothing.
-    """
-    operations = model.get_ordered_ops()
-    outer = outer_layers(model)
-    after_first = _reach(operations, outer[0], lambda op: [value.get_node() for value in op.input_values()])
-    before_last = _reach(reversed(operations), outer[-1], readers)
-    return [
-        op.get_friendly_name()
-        for op in operations
-        if op.get_type_name() not in NOT_COMPUTED and op.get_friendly_name() not in after_first & before_last
-    ]
-
-
 def readers(op: openvino.Node) -> list[openvino.Node]:
     """The operations that read what ``op`` gives."""
     return [reader.get_node() for value in op.outputs() for reader in value.get_target_inputs()]
-
-
-def _reach(
-    operations: Iterable[openvino.Node], start: str, neighbours: Callable[[openvino.Node], list[openvino.Node]]
-) -> set[str]:
-    """Names of ``start`` and of the operations after it, in the given order, that hang on it by ``neighbours``."""
-    reached: set[str] = set()
-    for op in operations:
-        name = op.get_friendly_name()
-        if name == start or any(other.get_friendly_name() in reached for other in neighbours(op)):
-            reached.add(name)
-    return reached

@@ -15,7 +15,7 @@ from torch import nn
 from core.configuration import DataConfig
 from core.errors import InvalidInputError, UnavailableError
 from core.export_record import Normalization
-from core.formats import TARGETS, InputShape, is_installed
+from core.formats import TARGETS, InputShape
 from core.frames import Frame, Size
 from core.precision import Precision
 from export.engine_plan import build_engine
@@ -259,7 +259,6 @@ def test_openvino_makes_the_same_pictures(tmp_path: Path, fixed: Path) -> None:
     assert steps(model(FRAMES[0][np.newaxis])[0], graph.translate(FRAMES)[:1]) <= 1
 
 
-@pytest.mark.skipif(not is_installed("tensorrt_rtx"), reason="needs the extra tensorrt-rtx")
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
 def test_tensorrt_builds_an_engine(tmp_path: Path, fixed: Path, precision: Precision) -> None:
     source = wrapped(opened(fixed), tmp_path / "out.onnx", precision)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from core.export_record import Normalization
-from core.formats import TARGETS, InputShape, is_installed
+from core.formats import TARGETS, InputShape
 from core.frames import Frame, Size
 from core.precision import Precision
 from export.engine_plan import build_engine
@@ -104,7 +104,6 @@ def test_several_pictures_keep_their_own_statistics(tmp_path: Path) -> None:
         assert steps(translation, alone) <= 1
 
 
-@pytest.mark.skipif(not is_installed("tensorrt_rtx"), reason="needs the extra tensorrt-rtx")
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
 def test_tensorrt_builds_an_engine_of_it(tmp_path: Path, precision: Precision) -> None:
     source = wrapped(export_training(tmp_path / "net.onnx"), tmp_path / "out.onnx", precision)
