@@ -7,10 +7,10 @@ INSTALLED := $(VENV)/.installed
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test lint format bench builtin-models clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED)  ## install everything into .venv
 
@@ -47,6 +47,9 @@ bench: $(INSTALLED)  ## measure the fused graph, start-up and training against p
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.training --width 64 --batch 1
 	$(BIN)/python -m benchmarks.training --width 16 --batch 1,4
+
+builtin-models: $(INSTALLED)  ## train the two bundles that ship inside the package anew (half an hour on two cores)
+	$(BIN)/python -m export.builtin_models
 
 clean:  ## remove what the targets above made, .venv included
 	rm -rf $(VENV) build *.egg-info demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

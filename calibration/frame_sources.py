@@ -15,8 +15,7 @@ from core.frames import Frame, Size, fit, list_images
 from core.image_pairs import FolderPairs, Photographs, SideBySideImages, match_names
 from core.pairs import PairSource, SelectedPairs, Split, open_pairs
 from core.video import VideoFrames, decode_frames
-from runtime.capture import hide_password
-from runtime.sources import CAMERA, DEMO, URL, DemoSource, VideoSource, open_source
+from runtime.sources import CAMERA, DEMO, URL, DemoSource, VideoSource, hide_password, open_source
 
 SAMPLES_A_SECOND: Final = 4.0
 """Frames looked at of a source without an end: consecutive ones would all show the same moment."""

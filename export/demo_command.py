@@ -54,9 +54,9 @@ def demo(
         ["p2p-export", str(run), "--all", "--out", str(bundle)],
     ]
     for command in commands:
-        _type(command)
+        type_command(command)
     commands.append(["p2p-run", str(bundle), *streaming, *_choice(bundle), "--json"])
-    summary = json.loads(_type(commands[-1], capture=True))
+    summary = json.loads(type_command(commands[-1], capture=True))
     report = out / "report.html"
     manifest = write_report(report, run=run, bundle=bundle, video=video, stream=summary, commands=commands)
     _print_table(bundle, manifest, summary)
@@ -92,7 +92,7 @@ def _fresh_folder(folder: Path) -> Path:
     return folder
 
 
-def _type(command: list[str], *, capture: bool = False) -> str:
+def type_command(command: list[str], *, capture: bool = False) -> str:
     """Show and run ``command``; its standard output if it is captured.
 
     Raises:

@@ -41,6 +41,7 @@ def write_graph(path: Path, graph: DeployGraph, shape: InputShape) -> None:
         )
         assert program is not None
         _name_layers(program.model)
+        _forget_origins(program.model)
         program.save(str(path), external_data=False)
 
 
@@ -61,3 +62,12 @@ def _name_layers(model: "onnx_ir.Model") -> None:
     for node in model.graph:
         if node.op_type in ("Conv", "ConvTranspose") and (weight := node.inputs[1]) is not None and weight.name:
             node.name = weight.name.removeprefix("generator.").removesuffix(".weight")
+
+
+def _forget_origins(model: "onnx_ir.Model") -> None:
+    """Leave out what PyTorch notes of every node: lines and paths of the source it was traced from, for debugging."""
+    for node in model.graph:
+        node.metadata_props.clear()
+        node.doc_string = None
+    for value in model.graph.initializers.values():
+        value.metadata_props.clear()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from core.atomic import find_latest
+from core.conditions import Condition
 from core.errors import BundleError, InvalidInputError, UnavailableError
 from core.formats import TARGETS
 from core.frames import Size, check_multiple
@@ -14,6 +15,10 @@ from core.precision import Precision
 from runtime.engines import Engine, open_engine
 
 EXPORTS: Final = Path("exports")
+BUILT_IN: Final = "builtin:"
+BUILT_IN_FOLDER: Final = Path(__file__).parent / "builtin"
+BUILTINS: Final = ("labels", "edges")
+"""Bundles that ship with this package (``docs/builtin-models.md``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,16 @@ class Bundle:
 
     folder: Path
     manifest: Manifest
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it ships with this package."""
+        return self.folder.parent == BUILT_IN_FOLDER
+
+    @property
+    def title(self) -> str:
+        """What it is called: its folder, or ``builtin:labels``."""
+        return f"{BUILT_IN}{self.folder.name}" if self.built_in else str(self.folder)
 
     def choose(
         self, *, target: str | None = None, precision: Precision | None = None, size: Size | None = None
@@ -38,6 +53,22 @@ class Bundle:
             InvalidInputError: if the bundle has no such artifact.
             MissingDependencyError, UnavailableError: if none of them can be used here, with the reason of the first.
         """
+        fitting = self._fitting(target, precision, size)
+        if target is not None and precision is not None:
+            return fitting[0]
+        return self._rank(fitting)[0]
+
+    def usable(
+        self, *, target: str | None = None, precision: Precision | None = None, size: Size | None = None
+    ) -> list[Artifact]:
+        """All artifacts that ``choose`` would take on some machine, in the order of the manifest's latencies.
+
+        Raises:
+            as ``choose``.
+        """
+        return self._rank(self._fitting(target, precision, size))
+
+    def _fitting(self, target: str | None, precision: Precision | None, size: Size | None) -> list[Artifact]:
         fitting = [
             artifact
             for artifact in self._of_size(size)
@@ -46,8 +77,9 @@ class Bundle:
         if not fitting:
             known = ", ".join(f"{artifact.target} {artifact.precision}" for artifact in self.manifest.artifacts)
             raise InvalidInputError(f"{self.folder} has no artifact of that target and precision; it has: {known}")
-        if target is not None and precision is not None:
-            return fitting[0]
+        return fitting
+
+    def _rank(self, fitting: list[Artifact]) -> list[Artifact]:
         usable = [artifact for artifact in fitting if self._usable(artifact)]
         if not usable:
             first = fitting[0]
@@ -56,7 +88,7 @@ class Bundle:
                 f"no artifact of {self.folder} can be used here: {first.name}: {first.status}: {first.reason}; "
                 "--target and --precision together take one all the same"
             )
-        return min(usable, key=lambda artifact: artifact.latency_ms.p50 if artifact.latency_ms else float("inf"))
+        return sorted(usable, key=lambda artifact: artifact.latency_ms.p50 if artifact.latency_ms else float("inf"))
 
     def _of_size(self, size: Size | None) -> list[Artifact]:
         """The artifacts of ``size``, by default of the bundle's first size."""
@@ -80,8 +112,10 @@ class Bundle:
             return False
         return artifact.status is Status.PASSED
 
-    def open(self, artifact: Artifact, *, threads: int | None = None) -> Engine:
-        """Check the artifact's files against the manifest and load it.
+    def open(
+        self, artifact: Artifact, *, threads: int | None = None, depth: int = 1, spinning: bool | None = None
+    ) -> Engine:
+        """Check the artifact's files against the manifest and load it; options as of ``runtime.engines.open_engine``.
 
         Raises:
             BundleError: if a file is missing, damaged or another than was measured.
@@ -89,21 +123,51 @@ class Bundle:
         """
         verify_files(self.folder, artifact)
         size = artifact.size if artifact.dynamic else None
-        engine = open_engine(artifact.target, self.folder / artifact.name, threads=threads, size=size)
+        engine = open_engine(
+            artifact.target, self.folder / artifact.name, threads=threads, size=size, depth=depth, spinning=spinning
+        )
         if engine.size != artifact.size:
             engine.close()
             raise BundleError(f"{artifact.name} takes {engine.size} frames, its manifest says {artifact.size}")
         return engine
 
 
-def open_bundle(folder: Path | None = None) -> Bundle:
-    """The bundle in ``folder``, by default the newest (``exports/latest``).
+def open_bundle(place: str | Path | None = None, *, condition: Condition | None = None) -> Bundle:
+    """The bundle in the folder ``place``, or a built-in one (``builtin:labels``, ``builtin:edges``).
+
+    By default it is the newest in ``exports/``; where there is none, the built-in one for ``condition``, if that is
+    given.
 
     Raises:
         BundleError: if there is none, or its manifest is damaged.
     """
-    if folder is None:
+    if place is not None and str(place).startswith(BUILT_IN):
+        return open_builtin(str(place).removeprefix(BUILT_IN))
+    if place is None:
         folder = find_latest(EXPORTS)
         if folder is None:
+            if condition is not None:
+                return open_builtin("labels" if condition is Condition.IDENTITY else "edges")
             raise BundleError(f"there is no bundle in {EXPORTS}/: make one with p2p-export")
+    else:
+        folder = Path(place)
+        if folder.is_file():
+            raise BundleError(
+                f"{folder} is a file, not a bundle's folder: p2p-export {folder} makes one of a checkpoint, "
+                f"and --source {folder} translates it"
+            )
+    return Bundle(folder, read_manifest(folder))
+
+
+def open_builtin(name: str) -> Bundle:
+    """A bundle that ships with this package: ``labels`` (label maps to facades) or ``edges`` (edges to facades).
+
+    Raises:
+        BundleError: if there is none of that name.
+    """
+    if name not in BUILTINS:
+        raise BundleError(
+            f"there is no built-in bundle {name!r}: choose from {', '.join(BUILT_IN + n for n in BUILTINS)}"
+        )
+    folder = BUILT_IN_FOLDER / name
     return Bundle(folder, read_manifest(folder))

@@ -37,6 +37,13 @@ class Handover(Generic[ItemT]):
             self._changed.notify_all()
             return True
 
+    def wait_for_room(self) -> bool:
+        """Wait until an item would be taken at once; False once the queue was closed. For a single thread that puts."""
+        with self._changed:
+            if not self._newest_wins:
+                self._changed.wait_for(lambda: self._closed or len(self._items) < self._capacity)
+            return not self._closed
+
     def get(self, timeout: float | None = None) -> ItemT | None:
         """The oldest item; None when ``timeout`` seconds passed without one, or when no more will come."""
         with self._changed:

@@ -1,7 +1,8 @@
-"""Rate and latency, written into a corner of the picture."""
+"""Rate, latency and messages, written over the picture."""
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -15,6 +16,15 @@ WINDOW_NS: Final = NS_PER_S
 FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 LINE_HEIGHT: Final = 1 / 18
 """Of the picture's height; text stays legible when the window enlarges a small picture."""
+SMALLEST: Final = 7
+"""Pixels of a letter's height, below which it cannot be read."""
+
+OUTLINE: Final = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+WHITE: Final = (255, 255, 255)
+AMBER: Final = (60, 190, 255)
+RED: Final = (60, 60, 255)
+Line = tuple[str, tuple[int, int, int]]
+"""A text and its colour (BGR)."""
 
 
 class RecentRate:
@@ -44,11 +54,38 @@ class RecentRate:
         return f"{(len(self._shown) - 1) * NS_PER_S / span:.1f} fps  {milliseconds}"
 
 
-def draw_overlay(frame: Frame, text: str) -> Frame:
-    """A copy of ``frame`` with ``text`` in the upper left corner, white on a dark outline."""
+def draw_overlay(frame: Frame, lines: Sequence[Line]) -> Frame:
+    """A copy of ``frame`` with ``lines`` from its upper left corner on, each on a dark outline, none wider than it."""
     drawn = frame.copy()
-    scale = cv2.getFontScaleFromHeight(FONT, max(8, round(frame.shape[0] * LINE_HEIGHT * 0.7)))
-    origin = (round(frame.shape[0] * 0.02), max(10, round(frame.shape[0] * LINE_HEIGHT)))
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(drawn, text, origin, FONT, scale, colour, thickness, cv2.LINE_AA)
+    height, width = frame.shape[:2]
+    margin, step = round(height * 0.02), max(10, round(height * LINE_HEIGHT))
+    bottom = 0
+    for text, colour in lines:
+        for part in _wrapped(text, width - 2 * margin, step):
+            bottom += step
+            scale = cv2.getFontScaleFromHeight(FONT, max(SMALLEST, round(step * 0.7)))
+            for right, down in OUTLINE:  # a thicker pen would draw wider letters
+                cv2.putText(drawn, part, (margin + right, bottom + down), FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)
+            cv2.putText(drawn, part, (margin, bottom), FONT, scale, colour, 1, cv2.LINE_AA)
     return drawn
+
+
+def _wrapped(text: str, width: int, step: int) -> list[str]:
+    """``text`` in parts that are no wider than ``width`` pixels, broken at spaces, and within a longer word (a path)."""
+    scale = cv2.getFontScaleFromHeight(FONT, max(SMALLEST, round(step * 0.7)))
+
+    def fits(part: str) -> bool:
+        return cv2.getTextSize(part, FONT, scale, 1)[0][0] <= width
+
+    parts: list[str] = []
+    for word in text.split():
+        longer = f"{parts[-1]} {word}" if parts else word
+        if parts and fits(longer):
+            parts[-1] = longer
+            continue
+        parts.append("")
+        for letter in word:
+            if parts[-1] and not fits(parts[-1] + letter):
+                parts.append("")
+            parts[-1] += letter
+    return parts

@@ -1,7 +1,8 @@
 """The live stream: capture, translation and output side by side, over bounded queues.
 
 Capture and translation run in a thread each; output runs in the caller's thread, since windows must be drawn from the
-main one. OpenCV and the engines release the interpreter's lock while they work, so the three do overlap.
+main one. OpenCV and the engines release the interpreter's lock while they work, so the three do overlap. Where an
+engine works on several frames at a time, one more thread takes what it finishes.
 """
 
 import signal
@@ -11,17 +12,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
 
 from core.frames import Frame
 from runtime.handover import Handover
 from runtime.latency import NS_PER_S, LatencySummary, StageTimes
+from runtime.resources import CpuTime, peak_memory_bytes
 from runtime.sinks import Picture, VideoSink
-from runtime.sources import VideoSource
-from runtime.stages import Stream, Translated
+from runtime.sources import Outage, VideoSource
+from runtime.stages import FrameTimes, Stream, Translated
+from runtime.stillness import Stillness
+from runtime.translating import FunctionTranslator, Translating
 
-FILE_QUEUE: Final = 4
-"""Frames that may wait between two stages of a source that loses none; a live one has room for the newest only."""
+FILE_QUEUE: Final = 2
+"""Translations of a source that loses none that may wait for output; a live one has room for the newest only."""
 
 POLL_SECONDS: Final = 0.02
 """How often the sinks are looked after while no frame comes: a window stays responsive."""
@@ -55,25 +59,42 @@ class PipelineResult:
     """Whether the source came to its end; else the limit or the user ended the stream."""
     interrupted: bool
     """Whether Ctrl-C ended it; what had been captured was still put out."""
+    reused: int
+    """Frames that were still and given the last translation; they are not among those of ``stages["infer"]``."""
+    outages: tuple[Outage, ...]
+    """Times during which a live source was lost."""
+    cpu_cores: float | None
+    """Cores that this process kept busy on average, from the first frame's output on."""
+    peak_memory_bytes: int | None
+    """The most memory that this process has held so far; None where the system does not tell."""
     stages: dict[str, LatencySummary]
     end_to_end: LatencySummary
 
 
+class Observer(Protocol):
+    """Is told of every frame that was put out, in the thread of the output."""
+
+    def frame_done(self, index: int, times: FrameTimes) -> None:
+        """Frame ``index`` was put out."""
+
+
 def run_pipeline(
     source: VideoSource,
-    translate: Callable[[Frame], Frame],
+    translate: Translating | Callable[[Frame], Frame],
     sinks: Sequence[VideoSink],
     *,
-    convert: Callable[[Frame], Frame] | None = None,
-    compose: Callable[[Frame, Frame], Frame] | None = None,
     max_frames: int | None = None,
+    depth: int = 1,
+    still: Stillness | None = None,
+    observers: Sequence[Observer] = (),
     started_ns: int | None = None,
 ) -> PipelineResult:
     """Translate ``source`` frame by frame into ``sinks``, until it ends or the user does.
 
     A live source never waits: its newest frame wins, and those it replaces are counted. Any other source loses none
-    and keeps its order. Ctrl-C (or SIGTERM), when this runs in the main thread, ends the capture, puts out what is
-    under way and returns; a second one raises ``KeyboardInterrupt`` at once.
+    and keeps its order; its frames are read just before they are needed. Ctrl-C (or SIGTERM), when this runs in the
+    main thread, ends the capture, puts out what is under way and returns; a second one raises ``KeyboardInterrupt`` at
+    once.
 
     The sinks are closed when this returns and aborted when it raises, so that no half-written file stays. One
     exception: a live source that is lost for good has its recording finished before its error is raised. The source
@@ -81,27 +102,28 @@ def run_pipeline(
 
     Args:
         source: where frames come from; read in a thread of its own.
-        translate: ``Engine.translate``, or anything from frame to frame; called in a thread of its own.
+        translate: a ``Translator``, or any function from frame to frame; called in a thread of its own.
         sinks: where pictures go, in this order; called in the caller's thread.
-        convert: from a frame as captured to the one that ``translate`` takes; default: as it is.
-        compose: from the converted frame and its translation to the picture put out; default: the translation.
         max_frames: how many translations to put out; default: no limit.
+        depth: frames that the engine may work on at a time; no more than it was opened for.
+        still: which frames are given the last translation instead of one of their own; default: none.
+        observers: told of every frame.
         started_ns: what ``first_frame_seconds`` counts from (``time.perf_counter_ns``); default: now.
 
     Raises:
-        Exception: whatever source, ``convert``, ``translate``, ``compose`` or a sink raised first.
+        Exception: whatever source, ``translate`` or a sink raised first.
     """
     started = time.perf_counter_ns() if started_ns is None else started_ns
-    room = 1 if source.live else FILE_QUEUE
     stream = Stream(
         source=source,
-        convert=convert,
-        translate=translate,
+        translator=translate if isinstance(translate, Translating) else FunctionTranslator(translate),
+        depth=depth,
         max_frames=max_frames,
-        captured=Handover(room, newest_wins=source.live),
-        translated=Handover(room, newest_wins=source.live),
+        still=still,
+        captured=Handover(1, newest_wins=source.live),
+        translated=Handover(1 if source.live else FILE_QUEUE, newest_wins=source.live),
     )
-    output = _Output(stream, sinks, compose)
+    output = _Output(stream, sinks, observers)
     try:
         with _interrupts(stream):
             _run_stages(stream, output)
@@ -117,10 +139,15 @@ def run_pipeline(
 
 
 def _run_stages(stream: Stream, output: "_Output") -> None:
-    """Run all three stages to their end, and raise what one of them failed with."""
+    """Run all stages to their end, and raise what one of them failed with."""
     threads = [
         threading.Thread(target=target, name=f"p2p-{name}", daemon=True)
-        for name, target in (("capture", stream.capture), ("translate", stream.translate_all))
+        for name, target in (
+            ("capture", stream.capture),
+            ("translate", stream.translate_all),
+            ("collect", stream.collect),
+        )
+        if name != "collect" or stream.depth > 1
     ]
     try:
         for thread in threads:
@@ -139,15 +166,15 @@ def _run_stages(stream: Stream, output: "_Output") -> None:
 class _Output:
     """The last stage, in the caller's thread."""
 
-    def __init__(
-        self, stream: Stream, sinks: Sequence[VideoSink], compose: Callable[[Frame, Frame], Frame] | None
-    ) -> None:
+    def __init__(self, stream: Stream, sinks: Sequence[VideoSink], observers: Sequence[Observer]) -> None:
         self.stream = stream
         self.sinks = sinks
-        self.compose = compose
+        self.observers = observers
         self.frames = 0
         self.end_to_end = StageTimes()
         self.first_capture = self.first_output = self.last_output = 0
+        self.cpu = CpuTime()
+        self.notice: str | None = None
 
     def run(self) -> None:
         """Put out translations until no more come, the limit is reached or a sink's user wants to end."""
@@ -157,6 +184,7 @@ class _Output:
                 self._put_out(item)
                 if self.frames == stream.max_frames:
                     stream.cancel()
+            self._say_what_is_lost()
             wishes = [sink.poll() for sink in self.sinks]  # all of them: each wants to be looked after
             if any(wishes):
                 stream.cancel()
@@ -169,18 +197,41 @@ class _Output:
         """Whether a sink is to be waited for: not once the stream has been interrupted or has failed."""
         return not self.stream.interrupted and not self.stream.failed and any(sink.busy for sink in self.sinks)
 
+    def _say_what_is_lost(self) -> None:
+        """Tell the sinks, once a second, since when a live source is lost, and when it has come back."""
+        since = self.stream.source.lost_since_ns
+        notice = None
+        if since is not None:
+            seconds = (time.perf_counter_ns() - since) // NS_PER_S
+            notice = f"{self.stream.source.describe()} is lost since {seconds} s, trying again"
+        if notice != self.notice:
+            self.notice = notice
+            for sink in self.sinks:
+                sink.notice(notice)
+
     def _put_out(self, item: Translated) -> None:
         start = time.perf_counter_ns()
-        frame = self.compose(item.input, item.output) if self.compose else item.output
-        source = item.source
-        picture = Picture(frame=frame, index=source.index, name=source.name, captured_ns=source.captured_ns)
+        source, times = item.source, item.source.times
+        frame, seen = self.stream.translator.show(item.prepared, item.output)
+        picture = Picture(
+            frame=frame,
+            seen=seen,
+            index=source.index,
+            name=source.name,
+            captured_ns=times.captured_ns,
+            label=self.stream.translator.label,
+        )
         for sink in self.sinks:
             sink.write(picture)
         self.last_output = self.stream.times["output"].since(start)
-        self.end_to_end.add(self.last_output - source.captured_ns)
+        times.output, times.end_to_end = self.last_output - start, self.last_output - times.captured_ns
+        self.end_to_end.add(times.end_to_end)
         if self.frames == 0:
-            self.first_capture, self.first_output = source.captured_ns, self.last_output
+            self.first_capture, self.first_output = times.captured_ns, self.last_output
+            self.cpu.start()
         self.frames += 1
+        for observer in self.observers:
+            observer.frame_done(source.index, times)
 
     def result(self, started_ns: int) -> PipelineResult:
         """What the stream did."""
@@ -194,6 +245,10 @@ class _Output:
             first_frame_seconds=(self.first_output - started_ns) / NS_PER_S if self.frames else None,
             source_ended=stream.source_ended,
             interrupted=stream.interrupted,
+            reused=stream.reused,
+            outages=tuple(stream.source.outages),
+            cpu_cores=self.cpu.cores() if self.frames > 1 else None,
+            peak_memory_bytes=peak_memory_bytes(),
             stages={name: times.summary() for name, times in stream.times.items()},
             end_to_end=self.end_to_end.summary(),
         )

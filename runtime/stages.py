@@ -1,16 +1,33 @@
-"""The two stages of a stream that run in threads of their own, and what all three share."""
+"""The stages of a stream that run in threads of their own, and what all of them share."""
 
+import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from core.frames import Frame
 from runtime.handover import Handover
 from runtime.latency import StageTimes
+from runtime.pacing import JustInTime
 from runtime.sources import VideoSource
+from runtime.stillness import Stillness
+from runtime.translating import Pending, Prepared, Translating
 
 STAGES: Final = ("capture", "convert", "infer", "output")
+
+
+@dataclass(slots=True)
+class FrameTimes:
+    """What one frame took, in nanoseconds, and when it was captured (``time.perf_counter_ns``)."""
+
+    captured_ns: int
+    capture: int = 0
+    convert: int = 0
+    infer: int = 0
+    output: int = 0
+    end_to_end: int = 0
+    reused: bool = False
+    """Whether it was still, and given the last frame's translation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,35 +37,59 @@ class Captured:
     frame: Frame
     index: int
     name: str | None
-    captured_ns: int
+    times: FrameTimes
+    ready_ns: int
+    """When it was handed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A frame that an engine works on; None: the last frame's translation is to be taken."""
+
+    prepared: Prepared
+    pending: Pending | None
+    source: Captured
+    start_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A translation on its way out, with the converted frame it was made from."""
+    """A translation on its way out."""
 
-    input: Frame
+    prepared: Prepared
     output: Frame
     source: Captured
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Stream:
-    """State that the three stages share."""
+    """State that the stages share."""
 
     source: VideoSource
-    convert: Callable[[Frame], Frame] | None
-    translate: Callable[[Frame], Frame]
+    translator: Translating
+    depth: int
     max_frames: int | None
+    still: Stillness | None
     captured: Handover[Captured]
     translated: Handover[Translated]
     times: dict[str, StageTimes] = field(default_factory=lambda: {name: StageTimes() for name in STAGES})
     captured_count: int = 0
+    reused: int = 0
     source_failure: BaseException | None = None
     failure: BaseException | None = None
     source_ended: bool = False
     stopping: bool = False
     interrupted: bool = False
+    _stop_waiting: threading.Event = field(default_factory=threading.Event)
+    _pace: JustInTime = field(default_factory=JustInTime)
+    _under_way: Handover[UnderWay] = field(init=False)
+    _places: threading.Semaphore = field(init=False)
+    _last: Frame | None = None
+
+    def __post_init__(self) -> None:
+        """Make room for ``depth`` frames under way."""
+        self._under_way = Handover(self.depth, newest_wins=False)
+        self._places = threading.Semaphore(self.depth)
 
     @property
     def failed(self) -> BaseException | None:
@@ -60,14 +101,16 @@ class Stream:
         limit = None if self.source.live else self.max_frames
         try:
             while limit is None or self.captured_count < limit:
+                if not self.source.live and not self._wait_until_needed():
+                    break
                 start = time.perf_counter_ns()
                 frame = self.source.read()
                 if frame is None:
                     self.source_ended = not self.stopping
                     break
                 now = self.times["capture"].since(start)
-                moment = self.source.captured_ns or now
-                if not self.captured.put(Captured(frame, self.captured_count, self.source.frame_name, moment)):
+                times = FrameTimes(self.source.captured_ns or now, capture=now - start)
+                if not self.captured.put(Captured(frame, self.captured_count, self.source.frame_name, times, now)):
                     break
                 self.captured_count += 1
         except BaseException as error:
@@ -77,33 +120,86 @@ class Stream:
         finally:
             self.captured.close()
 
+    def _wait_until_needed(self) -> bool:
+        """Wait until the next frame of a file is to be read; False if no more are wanted."""
+        if not self.captured.wait_for_room():
+            return False
+        return not (self._pace.delay_ns and self._stop_waiting.wait(self._pace.delay_ns / 1e9))
+
     def translate_all(self) -> None:
-        """Convert and translate captured frames until no more come."""
+        """Convert captured frames and have them translated until no more come."""
         try:
-            while (item := self.captured.get()) is not None:
+            while (item := self._next_captured()) is not None:
                 start = time.perf_counter_ns()
-                image = self.convert(item.frame) if self.convert else item.frame
-                start = self.times["convert"].since(start)
-                output = self.translate(image)
-                self.times["infer"].since(start)
-                if not self.translated.put(Translated(image, output, item)):
+                prepared = self.translator.prepare(item.frame)
+                submitted = self.times["convert"].since(start)
+                item.times.convert = submitted - start
+                if not self._translate(prepared, item, submitted):
                     break
         except BaseException as error:
             self.failure = error
             self.cancel()
         finally:
             self.captured.close()
+            self._under_way.close()
+            if self.depth == 1:
+                self.translated.close()
+
+    def _next_captured(self) -> Captured | None:
+        # With several frames under way a place must be free first: only then is the next frame needed.
+        if self.depth > 1:
+            self._places.acquire()
+        asked = time.perf_counter_ns()
+        item = self.captured.get()
+        if item is not None and not self.source.live:
+            waited = asked - item.ready_ns
+            (self._pace.frame_waited if waited >= 0 else self._pace.engine_waited)(abs(waited))
+        return item
+
+    def _translate(self, prepared: Prepared, item: Captured, start: int) -> bool:
+        item.times.reused = self.still is not None and self.still.unchanged(prepared.image)
+        self.reused += item.times.reused
+        pending = None if item.times.reused else self.translator.submit(prepared)
+        under_way = UnderWay(prepared, pending, item, start)
+        return self._finish(under_way) if self.depth == 1 else self._under_way.put(under_way)
+
+    def collect(self) -> None:
+        """Where several frames are under way: take their translations, in order."""
+        try:
+            while (item := self._under_way.get()) is not None:
+                done = self._finish(item)
+                self._places.release()
+                if not done:
+                    break
+        except BaseException as error:
+            self.failure = error
+            self.cancel()
+        finally:
+            self.captured.close()
+            self._under_way.close()
             self.translated.close()
+            self._places.release()
+
+    def _finish(self, item: UnderWay) -> bool:
+        """Wait for a translation and hand it on; False if nobody wants it."""
+        if item.pending is not None:
+            self._last = item.pending.result()
+            item.source.times.infer = self.times["infer"].since(item.start_ns) - item.start_ns
+        assert self._last is not None, "the first frame is not still"
+        return self.translated.put(Translated(item.prepared, self._last, item.source))
 
     def stop(self) -> None:
         """Capture no more; what was captured still goes its way."""
         self.stopping = True
+        self._stop_waiting.set()
         self.source.stop()
         self.captured.close()
 
     def cancel(self) -> None:
         """Capture no more, and forget what is under way."""
         self.stopping = True
+        self._stop_waiting.set()
         self.source.stop()
         self.captured.cancel()
+        self._under_way.cancel()
         self.translated.cancel()

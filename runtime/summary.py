@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from core.machine import usable_cores
 from runtime.latency import LatencySummary
 from runtime.pipeline import PipelineResult
 
@@ -22,6 +23,11 @@ def as_record(result: PipelineResult, facts: Mapping[str, Any]) -> dict[str, Any
         "fps": result.fps,
         "first_frame_seconds": result.first_frame_seconds,
         "interrupted": result.interrupted,
+        "reused": result.reused,
+        "outages": [outage.seconds for outage in result.outages],
+        "cpu_cores": result.cpu_cores,
+        "cpu_share": None if result.cpu_cores is None else result.cpu_cores / usable_cores(),
+        "peak_memory_mib": None if result.peak_memory_bytes is None else result.peak_memory_bytes / 2**20,
         "latency_ms": {name: asdict(summary) for name, summary in _rows(result, "end_to_end").items()},
     }
 
@@ -31,8 +37,8 @@ def print_json(result: PipelineResult, facts: Mapping[str, Any]) -> None:
     print(json.dumps(as_record(result, facts)))
 
 
-def print_summary(result: PipelineResult, facts: Mapping[str, Any]) -> None:
-    """A table of the latencies, and a line on frames, rate and losses, on stdout."""
+def print_summary(result: PipelineResult, facts: Mapping[str, Any], *, to_stderr: bool = False) -> None:
+    """A table of the latencies, and a line on frames, rate and losses, on stdout or stderr."""
     from rich.console import Console
     from rich.table import Table
 
@@ -43,7 +49,7 @@ def print_summary(result: PipelineResult, facts: Mapping[str, Any]) -> None:
     for name, summary in _rows(result, END_TO_END).items():
         figures = (summary.p50, summary.p90, summary.p99, summary.max)
         table.add_row(name, *("" if value is None else f"{value:.2f}" for value in figures), str(summary.count))
-    console = Console(markup=False, highlight=False)
+    console = Console(markup=False, highlight=False, stderr=to_stderr)
     if result.frames:
         console.print(table)
     console.print(_frames_line(result), soft_wrap=True)
@@ -63,16 +69,33 @@ def _frames_line(result: PipelineResult) -> str:
         parts.append(f"first after {result.first_frame_seconds:.2f} s")
     lost = [f"{count} waiting for {cause}" for cause, count in result.dropped.items() if count]
     parts.append("dropped: " + (", ".join(lost) or "none"))
+    if result.reused:
+        parts.append(f"{result.reused} still")
     return "; ".join(parts)
+
+
+def _machine_line(result: PipelineResult) -> str | None:
+    parts = []
+    if result.cpu_cores is not None:
+        parts.append(f"{result.cpu_cores:.1f} of {usable_cores()} cores busy")
+    if result.peak_memory_bytes is not None:
+        parts.append(f"at most {result.peak_memory_bytes / 2**20:.0f} MiB of memory")
+    return "; ".join(parts) or None
 
 
 def _notes(result: PipelineResult, facts: Mapping[str, Any]) -> list[str]:
     notes = []
-    if facts["output"] is not None and result.frames:
-        notes.append(f"written to {facts['output']}")
+    if result.frames and (line := _machine_line(result)):
+        notes.append(line)
+    written = [output for output in facts["outputs"] if output != "-"]
+    if written and result.frames:
+        notes.append(f"written to {', '.join(written)}")
     announced = facts["expected_frames"]
     if result.source_ended and announced and result.captured < announced:
         notes.append(f"note: the source announces {announced} frames, {result.captured} could be read")
-    if facts["reconnections"]:
-        notes.append(f"the source was lost and came back {facts['reconnections']} times")
-    return notes
+    if result.outages:
+        times, seconds = len(result.outages), sum(outage.seconds for outage in result.outages)
+        notes.append(f"the source was lost and came back {times} time{'s' * (times > 1)}, {seconds:.1f} s in all")
+    if facts["held_fps"] is not None:
+        notes.append(f"{facts['hold_fps']:g} fps {'held' if facts['held_fps'] else 'not held'}")
+    return [*notes, *(f"note: {note}" for note in facts["notes"])]

@@ -1,7 +1,8 @@
 """What every inference engine offers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,29 +10,47 @@ from numpy.typing import NDArray
 from core.errors import InvalidInputError, UnavailableError
 from core.frames import Frame, Size
 from runtime.closing import Closing
+from runtime.engines.under_way import UnderWay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """How an artifact is to be loaded, as ``open_engine`` says."""
+
+    threads: int
+    size: Size | None = None
+    depth: int = 1
+    spinning: bool | None = None
 
 
 class Engine(Closing, ABC):
     """A loaded artifact: frames in, frames out.
 
+    One thread submits or translates at a time; results may be taken in another.
+
     Attributes:
         size: height and width of the frames it takes and gives.
         batch: frames per call.
         device: the device that it really runs on, as the library reports it.
-        threads: CPU threads given to it.
+        threads: CPU threads given to it, all in all.
+        depth: calls that may be under way at a time.
     """
 
     size: Size
     batch: int
     device: str
     threads: int
+    depth: int = 1
     _closed: bool = False
+    _calls: int = 0
+    _under_way: dict[int, UnderWay] | None = None
 
     def translate(self, frame: Frame) -> Frame:
         """The translation of one frame: ``uint8 [H, W, 3]`` BGR in and out, H x W as ``size`` says.
 
         Raises:
             InvalidInputError: for a frame of another size or type.
+            UnavailableError: if the engine was closed, or failed.
         """
         translation: Frame = self.infer(frame[np.newaxis])[0]
         return translation
@@ -41,8 +60,25 @@ class Engine(Closing, ABC):
 
         Raises:
             InvalidInputError: for frames of another shape or type.
-            UnavailableError: if the engine was closed.
+            UnavailableError: if the engine was closed, or failed.
         """
+        checked = self._checked(frames)
+        return self._run(checked) if self.depth == 1 else self._begin(checked).frames()
+
+    def submit(self, frame: Frame) -> UnderWay:
+        """Begin the translation of one frame, as ``translate`` takes it; ``result`` of what this gives waits for it.
+
+        At most ``depth`` calls are under way: one more waits here until the oldest is finished. Results may be taken
+        late, in any order or never, and after the engine was closed. The frame is read in place, so it must stay as it
+        is until then. An engine of depth 1 may do all the work before this returns.
+
+        Raises:
+            InvalidInputError: for a frame of another size or type.
+            UnavailableError: if the engine was closed. What the inference itself raises comes out of ``result``.
+        """
+        return self._begin(self._checked(frame[np.newaxis]))
+
+    def _checked(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if self._closed:
             raise UnavailableError("this engine is closed: open it again")
         expected = (self.batch, *self.size, 3)
@@ -51,11 +87,31 @@ class Engine(Closing, ABC):
                 f"this engine takes uint8 {list(expected)} (frames, height, width, BGR), "
                 f"got {frames.dtype} {list(frames.shape)}"
             )
-        return self._run(np.ascontiguousarray(frames))
+        return np.ascontiguousarray(frames)
+
+    def _begin(self, frames: NDArray[np.uint8]) -> UnderWay:
+        if self._under_way is None:
+            self._under_way = {}
+        slot = self._calls % self.depth
+        self._calls += 1
+        before = self._under_way.get(slot)
+        if before is not None:
+            before.finish()
+        self._under_way[slot] = begun = UnderWay(lambda: self._start(frames, slot))
+        return begun
 
     @abstractmethod
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Infer on frames of the right shape, type and layout."""
+
+    def _start(self, frames: NDArray[np.uint8], slot: int) -> Callable[[], NDArray[np.uint8]]:
+        """Begin to infer on such frames; what this gives waits for it and answers as ``_run``.
+
+        ``slot`` is one of ``range(depth)``; what was begun there before has been waited for.
+        """
+        assert self.depth == 1, "an engine that can have several calls under way says how to begin one"
+        translated = self._run(frames)
+        return lambda: translated
 
     def _set_shape(self, shape: Sequence[int | str | None], size: Size | None) -> None:
         """Take ``batch`` and ``size`` from the input's ``shape``, which names what may change instead of giving it.
@@ -76,7 +132,13 @@ class Engine(Closing, ABC):
         """Give back what the engine holds."""
 
     def close(self) -> None:
-        """Give back what the engine holds; it cannot be used afterwards. Closing it again does nothing."""
+        """Give back what the engine holds; it cannot be used afterwards. Closing it again does nothing.
+
+        What is under way is waited for; its results can still be taken.
+        """
         if not self._closed:
             self._closed = True
+            for pending in (self._under_way or {}).values():
+                pending.finish()
+            self._under_way = None
             self._release()

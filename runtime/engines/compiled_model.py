@@ -1,5 +1,6 @@
 """OpenVINO artifacts."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.errors import BundleError, InvalidInputError
 from core.frames import Size
-from runtime.engines.base import Engine
+from runtime.engines.base import Engine, EngineSettings
 
 LAYERS: Final = ("Convolution", "Deconvolution")
 """What OpenVINO's CPU executes convolutions as, grouped or not."""
@@ -20,37 +21,40 @@ PRECISIONS: Final = {"i8": "int8", "f32": "fp32", "f16": "fp16"}
 class CompiledModelEngine(Engine):
     """An OpenVINO model compiled for the CPU."""
 
-    def __init__(self, path: Path, *, threads: int, size: Size | None = None) -> None:
+    def __init__(self, path: Path, settings: EngineSettings) -> None:
         """Load and compile the model at ``path`` (its weights lie beside it).
 
         Args:
             path: of the .xml.
-            threads: CPU threads for it.
-            size: of the frames. A model that takes any is compiled for this one: with sizes that are known only at run
-                time, transposed convolutions would not be executed in INT8.
+            settings: of its ``depth``, each call under way has a stream with its share of the threads. A model that
+                takes frames of any ``size`` is compiled for this one: with sizes that are known only at run time,
+                transposed convolutions would not be executed in INT8.
 
         Raises:
             BundleError: if it is no model of frames.
             InvalidInputError: for a size that it does not take, or none where it takes any.
         """
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads,
+        properties = {
+            "PERFORMANCE_HINT": "LATENCY" if settings.depth == 1 else "THROUGHPUT",
+            "INFERENCE_NUM_THREADS": settings.threads,
             # Some hosts would run BF16 by default; an artifact runs in the type it was measured in.
             "INFERENCE_PRECISION_HINT": "f32",
         }
+        if settings.depth > 1:
+            properties["NUM_STREAMS"] = settings.depth
         core = openvino.Core()
         try:
             model = core.read_model(path)
-            self._set_model_shape(model, path, size)
+            self._set_model_shape(model, path, settings.size)
             self._layers = {op.get_friendly_name() for op in model.get_ops() if "Convolution" in op.get_type_name()}
-            self._compiled = core.compile_model(model, "CPU", settings)
+            self._compiled = core.compile_model(model, "CPU", properties)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(f"{path} cannot be loaded by OpenVINO ({reason}): export it again") from error
-        self.threads = threads
+        self.threads = settings.threads
+        self.depth = settings.depth
         self.device = ",".join(self._compiled.get_property("EXECUTION_DEVICES")).lower()
-        self._request = self._compiled.create_infer_request()
+        self._requests = [self._compiled.create_infer_request() for _ in range(self.depth)]
 
     def executed_precisions(self) -> dict[str, str]:
         """What each convolution is really executed in, by the layer's name: ``int8``, ``fp32``, ``bf16``, ...
@@ -87,9 +91,22 @@ class CompiledModelEngine(Engine):
                 ) from error
 
     def _release(self) -> None:
-        del self._request, self._compiled
+        del self._requests, self._compiled
 
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         # The input is read in place; the output lies in the request's own memory, so it is copied out.
-        self._request.infer([frames], share_inputs=True, share_outputs=True)
-        return np.array(self._request.get_output_tensor(0).data, dtype=np.uint8)
+        self._requests[0].infer([frames], share_inputs=True, share_outputs=True)
+        return np.array(self._requests[0].get_output_tensor(0).data, dtype=np.uint8)
+
+    def _start(self, frames: NDArray[np.uint8], slot: int) -> Callable[[], NDArray[np.uint8]]:
+        if self.depth == 1:
+            return super()._start(frames, slot)
+        request = self._requests[slot]
+        request.start_async([frames], share_inputs=True)
+
+        def finish() -> NDArray[np.uint8]:
+            assert frames.size, "what the request reads is kept until it is done"
+            request.wait()
+            return np.array(request.get_output_tensor(0).data, dtype=np.uint8)
+
+        return finish

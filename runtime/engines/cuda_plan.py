@@ -21,7 +21,7 @@ from core.cache_folder import keep_cached, read_cached
 from core.errors import InvalidInputError, UnavailableError
 from core.formats import TARGETS
 from core.frames import Size
-from runtime.engines.base import Engine
+from runtime.engines.base import Engine, EngineSettings
 from runtime.engines.tensorrt_log import collecting_logger
 
 
@@ -31,10 +31,9 @@ class CudaPlanEngine(Engine):
     def __init__(
         self,
         path: Path,
+        settings: EngineSettings,
         *,
         flavour: str,
-        threads: int,
-        size: Size | None = None,
         trt: ModuleType | None = None,
         cuda: ModuleType | None = None,
     ) -> None:
@@ -42,21 +41,24 @@ class CudaPlanEngine(Engine):
 
         Args:
             path: a file that ``p2p-export`` wrote.
+            settings: the size of the frames, for a plan that takes several. Threads are recorded only: the work is
+                the GPU's.
             flavour: ``tensorrt`` or ``tensorrt_rtx``.
-            threads: recorded only; the work is the GPU's.
-            size: of the frames, for a plan that takes several sizes.
             trt: the TensorRT module; default: the flavour's own.
             cuda: the CUDA runtime bindings; default: ``cuda.bindings.runtime``.
 
         Raises:
-            UnavailableError: if there is no NVIDIA GPU or driver, or the plan is not for this GPU or library version.
+            UnavailableError: for a depth above 1; if there is no NVIDIA GPU or driver, or the plan is not for this GPU
+                or library version.
             InvalidInputError: for a ``size`` that the plan does not take, or none where it takes several.
         """
         title = TARGETS[flavour].title
+        if settings.depth > 1:
+            raise UnavailableError(f"{title} engines work on one frame at a time here: leave out --depth")
         trt = trt or importlib.import_module(TARGETS[flavour].modules[0])
         self._cuda = _Cuda(cuda or importlib.import_module("cuda.bindings.runtime"))
         self.device = self._cuda.device_name(title)
-        self.threads = threads
+        self.threads = settings.threads
         self._log = collecting_logger(trt)
         self._context: Any = None
         self._kernels: _Kernels | None = None
@@ -72,7 +74,7 @@ class CudaPlanEngine(Engine):
                 digest = hashlib.sha256(content).hexdigest()[:16]
                 self._kernels = _Kernels(self._plan, trt, f"{flavour}-{trt.__version__}-{self.device}-{digest}")
                 self._log.errors.clear()  # what it thinks of old kernels is no reason for what follows
-            self._prepare(trt, size)
+            self._prepare(trt, settings.size)
         except BaseException:
             self.close()
             raise

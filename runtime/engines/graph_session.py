@@ -1,5 +1,7 @@
 """ONNX artifacts, run by ONNX Runtime."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -7,28 +9,31 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from core.errors import BundleError, InvalidInputError
-from core.frames import Size
-from runtime.engines.base import Engine
+from runtime.engines.base import Engine, EngineSettings
 
 
 class GraphSessionEngine(Engine):
     """An ONNX graph in an ONNX Runtime session: on CUDA where this build of ONNX Runtime has it, else on the CPU."""
 
-    def __init__(self, path: Path, *, threads: int, size: Size | None = None) -> None:
-        """Load the graph at ``path``, for frames of ``size`` if it takes any.
+    def __init__(self, path: Path, settings: EngineSettings) -> None:
+        """Load the graph at ``path``.
+
+        Several calls under way share one session, each in a thread of its own with its share of the CPU threads.
 
         Raises:
             BundleError: if it is none.
             InvalidInputError: for a size that it does not take.
         """
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = max(1, settings.threads // settings.depth)
+        if settings.spinning is not None:
+            options.add_session_config_entry("session.intra_op.allow_spinning", str(int(settings.spinning)))
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors only: they are raised as well
         available = onnxruntime.get_available_providers()
         # TF32 is the CUDA provider's default, and not what anyone means by fp32.
-        settings: dict[str, dict[str, str]] = {"CUDAExecutionProvider": {"use_tf32": "0"}, "CPUExecutionProvider": {}}
-        providers = [(name, chosen) for name, chosen in settings.items() if name in available]
+        offered: dict[str, dict[str, str]] = {"CUDAExecutionProvider": {"use_tf32": "0"}, "CPUExecutionProvider": {}}
+        providers = [(name, chosen) for name, chosen in offered.items() if name in available]
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=providers)
         except Exception as error:  # ONNX Runtime raises a dozen unrelated classes of its own here
@@ -39,8 +44,10 @@ class GraphSessionEngine(Engine):
         as_frames = [("tensor(uint8)", 4, 3)] * 2
         if [(other.type, len(other.shape), other.shape[-1]) for other in nodes if other.shape] != as_frames:
             raise BundleError(f"{path} takes {node.type} {node.shape}, not uint8 frames: export it with p2p-export")
-        self._set_shape(node.shape, size)
-        self.threads = threads
+        self._set_shape(node.shape, settings.size)
+        self.threads = settings.threads
+        self.depth = settings.depth
+        self._callers = ThreadPoolExecutor(self.depth, "p2p-engine") if self.depth > 1 else None
         self.device = self._session.get_providers()[0].removesuffix("ExecutionProvider").lower()
         self._input = node.name
         if [self.batch, *self.size] != node.shape[:3]:
@@ -59,7 +66,12 @@ class GraphSessionEngine(Engine):
                 f"the graph does not take frames of {self.size}: most take multiples of 256, some of less, as --size"
             ) from error
 
+    def _start(self, frames: NDArray[np.uint8], slot: int) -> Callable[[], NDArray[np.uint8]]:
+        return super()._start(frames, slot) if self._callers is None else self._callers.submit(self._run, frames).result
+
     def _release(self) -> None:
+        if self._callers is not None:
+            self._callers.shutdown()
         del self._session
 
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:

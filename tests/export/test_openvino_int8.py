@@ -23,6 +23,7 @@ from export.graph_inspection import name_layers
 from export.intermediate_representation import LAYERS, write_ir
 from export.openvino_int8 import ModelQuantizer, batches_of, quantized_layers
 from export.signal_stack import signal_stack
+from runtime.engines import EngineSettings
 from runtime.engines.compiled_model import CompiledModelEngine
 from tests.export.conftest import CONFIG, SIDE, lively_generator
 from tests.export.hard_generator import HARMFUL_LAYER, hard_generator
@@ -65,7 +66,7 @@ def hard(hard_graph: Path, frames: list[Frame]) -> ModelQuantizer:
 
 
 def translate(path: Path, frames: Sequence[Frame], size: Size | None = None) -> list[Frame]:
-    with CompiledModelEngine(path, threads=1, size=size) as engine:
+    with CompiledModelEngine(path, EngineSettings(threads=1, size=size)) as engine:
         batches = [np.stack(frames[i : i + engine.batch]) for i in range(0, len(frames), engine.batch)]
         return [frame for batch in batches for frame in engine.infer(batch)]
 
@@ -253,15 +254,15 @@ def test_a_dynamic_model_is_int8_at_every_size(generator: UNetGenerator, frames:
     for size in (Size(SIDE, SIDE), Size(SIDE // 2, SIDE)):
         cut = [np.ascontiguousarray(frame[: size.height]) for frame in frames[CALIBRATION:]]
         assert psnr(translate(path, cut, size), in_float(graph, tmp_path, cut, size)) > 40
-        with CompiledModelEngine(path, threads=1, size=size) as engine:
+        with CompiledModelEngine(path, EngineSettings(threads=1, size=size)) as engine:
             assert engine.executed_precisions() == executed
     with pytest.raises(InvalidInputError, match="cannot take frames of 60x64: give a size"):
-        CompiledModelEngine(path, threads=1, size=Size(60, 64))
+        CompiledModelEngine(path, EngineSettings(threads=1, size=Size(60, 64)))
 
 
 def test_fp16_is_storage_and_executed_in_float(graph: Path, quantizer: ModelQuantizer, tmp_path: Path) -> None:
     write_ir(graph, tmp_path / "float.xml", Precision.FP16)
-    with CompiledModelEngine(tmp_path / "float.xml", threads=1) as engine:
+    with CompiledModelEngine(tmp_path / "float.xml", EngineSettings(threads=1)) as engine:
         assert engine.executed_precisions() == dict.fromkeys((*quantizer.layers, *quantizer.outer), "fp32")
 
 

@@ -86,3 +86,52 @@ class EngineContract(ABC):
         with pytest.raises(self.damaged_error) as caught:
             self.open_damaged(tmp_path)
         assert "\n" not in str(caught.value).strip()
+
+    def test_what_is_submitted_is_translated(self, tmp_path: Path, frame: np.ndarray) -> None:
+        with self.open(tmp_path) as engine:
+            first, second = engine.submit(frame), engine.submit(255 - frame)
+            assert np.array_equal(second.result(), frame)
+            assert np.array_equal(first.result(), 255 - frame)
+            with pytest.raises(InvalidInputError, match="this engine takes uint8"):
+                engine.submit(frame[:, :10])
+
+
+class DeepEngineContract(EngineContract):
+    """Of engines that can have several calls under way."""
+
+    @abstractmethod
+    def open_deep(self, folder: Path, depth: int) -> Engine:
+        """Make the artifact in ``folder`` and load it for ``depth`` calls under way."""
+
+    @pytest.mark.parametrize("depth", [2, 3])
+    def test_several_are_under_way_and_each_gives_its_own(self, tmp_path: Path, depth: int) -> None:
+        frames = [np.full((*SIZE, 3), number, np.uint8) for number in range(20)]
+        with self.open_deep(tmp_path, depth) as engine:
+            assert engine.depth == depth
+            pending = [engine.submit(frame) for frame in frames]
+            assert [int(one.result().max()) for one in pending] == [255 - number for number in range(20)]
+            assert np.array_equal(engine.translate(frames[3]), 255 - frames[3])
+
+    def test_results_may_be_taken_in_another_thread_and_after_the_end(self, tmp_path: Path, frame: np.ndarray) -> None:
+        answers: list[np.ndarray] = []
+        with self.open_deep(tmp_path, 2) as engine:
+            taken, left = engine.submit(frame), engine.submit(255 - frame)
+            worker = threading.Thread(target=lambda: answers.append(taken.result()))
+            worker.start()
+            worker.join(timeout=30)
+        assert np.array_equal(answers[0], 255 - frame)
+        assert np.array_equal(left.result(), frame)
+
+    def test_what_fails_comes_out_of_the_result(
+        self, tmp_path: Path, frame: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_arguments: object) -> None:
+            raise RuntimeError("the device is gone")
+
+        with self.open_deep(tmp_path, 2) as engine:
+            with monkeypatch.context() as patch:
+                patch.setattr(engine, "_start", fail)
+                pending = engine.submit(frame)
+            with pytest.raises(RuntimeError, match="the device is gone"):
+                pending.result()
+            assert np.array_equal(engine.submit(frame).result(), 255 - frame)

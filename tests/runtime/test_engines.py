@@ -8,17 +8,21 @@ from onnx import TensorProto, helper
 
 from core.errors import BundleError, InvalidInputError, UnavailableError
 from core.frames import Size
-from runtime.engines import Engine, open_engine
+from runtime.engines import Engine, EngineSettings, open_engine
 from runtime.engines.cuda_plan import CudaPlanEngine
 from tests.runtime.conftest import write_inverting_graph
-from tests.runtime.engine_contract import SIZE, EngineContract
+from tests.runtime.engine_contract import SIZE, DeepEngineContract, EngineContract
 from tests.runtime.fake_gpu import FakeContext, FakeCuda, FakeRuntimeCache, FakeRuntimeConfig, fake_tensorrt
 
 
-class TestOnnxRuntime(EngineContract):
+class TestOnnxRuntime(DeepEngineContract):
     def open(self, folder: Path) -> Engine:
         write_inverting_graph(folder / "model.onnx", SIZE)
         return open_engine("onnx", folder / "model.onnx", threads=1)
+
+    def open_deep(self, folder: Path, depth: int) -> Engine:
+        self.open(folder).close()
+        return open_engine("onnx", folder / "model.onnx", depth=depth)
 
     def open_damaged(self, folder: Path) -> Engine:
         write_inverting_graph(folder / "model.onnx", SIZE)
@@ -27,11 +31,15 @@ class TestOnnxRuntime(EngineContract):
         return open_engine("onnx", damaged, threads=1)
 
 
-class TestOpenVino(EngineContract):
+class TestOpenVino(DeepEngineContract):
     def open(self, folder: Path) -> Engine:
         write_inverting_graph(folder / "model.onnx", SIZE)
         openvino.save_model(openvino.convert_model(folder / "model.onnx"), folder / "model.xml")
         return open_engine("openvino", folder / "model.xml", threads=1)
+
+    def open_deep(self, folder: Path, depth: int) -> Engine:
+        self.open(folder).close()
+        return open_engine("openvino", folder / "model.xml", depth=depth)
 
     def open_damaged(self, folder: Path) -> Engine:
         self.open(folder).close()
@@ -52,12 +60,16 @@ class CudaPlanContract(EngineContract):
     def open_with(self, folder: Path, cuda: FakeCuda, plan: bytes = b"plan") -> CudaPlanEngine:
         (folder / "model.engine").write_bytes(plan)
         trt = fake_tensorrt(cuda, SIZE, rtx=self.flavour == "tensorrt_rtx")
-        return CudaPlanEngine(folder / "model.engine", flavour=self.flavour, threads=1, trt=trt, cuda=cuda)
+        return CudaPlanEngine(
+            folder / "model.engine", EngineSettings(threads=1), flavour=self.flavour, trt=trt, cuda=cuda
+        )
 
     def open_dynamic(self, folder: Path, cuda: FakeCuda, size: Size | None) -> CudaPlanEngine:
         (folder / "model.engine").write_bytes(b"plan")
         trt = fake_tensorrt(cuda, None, rtx=self.flavour == "tensorrt_rtx")
-        return CudaPlanEngine(folder / "model.engine", flavour=self.flavour, threads=1, size=size, trt=trt, cuda=cuda)
+        return CudaPlanEngine(
+            folder / "model.engine", EngineSettings(threads=1, size=size), flavour=self.flavour, trt=trt, cuda=cuda
+        )
 
     def open(self, folder: Path) -> Engine:
         return self.open_with(folder, FakeCuda())
@@ -90,7 +102,9 @@ class CudaPlanContract(EngineContract):
             case "first run":
                 monkeypatch.setattr(FakeContext, "execute_async_v3", lambda *_: False)
         with pytest.raises(UnavailableError):
-            CudaPlanEngine(tmp_path / "model.engine", flavour=self.flavour, threads=1, trt=trt, cuda=cuda)
+            CudaPlanEngine(
+                tmp_path / "model.engine", EngineSettings(threads=1), flavour=self.flavour, trt=trt, cuda=cuda
+            )
         assert not cuda.memory
         assert not cuda.handles
 
@@ -128,7 +142,7 @@ class CudaPlanContract(EngineContract):
         trt = fake_tensorrt(cuda, SIZE, rtx=self.flavour == "tensorrt_rtx")
         path, other = tmp_path / "model.engine", Size(64, 64)
         with pytest.raises(InvalidInputError, match=r"48x64.* not 64x64"):
-            CudaPlanEngine(path, flavour=self.flavour, threads=1, size=other, trt=trt, cuda=cuda)
+            CudaPlanEngine(path, EngineSettings(threads=1, size=other), flavour=self.flavour, trt=trt, cuda=cuda)
 
     def test_refuses_a_machine_without_a_gpu(self, tmp_path: Path) -> None:
         with pytest.raises(UnavailableError, match="NVIDIA GPU"):
@@ -157,7 +171,9 @@ class TestTensorRtRtx(CudaPlanContract):
         cuda = FakeCuda()
         trt = fake_tensorrt(cuda, SIZE, rtx=True)
         (tmp_path / "model.engine").write_bytes(b"plan")
-        engine = CudaPlanEngine(tmp_path / "model.engine", flavour="tensorrt_rtx", threads=1, trt=trt, cuda=cuda)
+        engine = CudaPlanEngine(
+            tmp_path / "model.engine", EngineSettings(threads=1), flavour="tensorrt_rtx", trt=trt, cuda=cuda
+        )
         engine.translate(np.zeros((*SIZE, 3), np.uint8))
         assert trt.plan.config.cuda_graph_strategy == "whole"
         assert cuda.graphs_launched == 0
@@ -167,7 +183,9 @@ class TestTensorRtRtx(CudaPlanContract):
         cuda = FakeCuda()
         trt = fake_tensorrt(cuda, SIZE, rtx=True)
         (folder / "model.engine").write_bytes(b"plan")
-        CudaPlanEngine(folder / "model.engine", flavour="tensorrt_rtx", threads=1, trt=trt, cuda=cuda).close()
+        CudaPlanEngine(
+            folder / "model.engine", EngineSettings(threads=1), flavour="tensorrt_rtx", trt=trt, cuda=cuda
+        ).close()
         return trt.plan.config
 
     def test_kernels_are_compiled_once_and_before_the_first_frame(self, tmp_path: Path, cache: Path) -> None:

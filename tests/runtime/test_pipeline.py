@@ -1,118 +1,21 @@
-"""What the stream promises: files lose nothing, live sources drop and count, and every failure surfaces."""
+"""What the stream promises: files lose nothing, live sources drop and count, and all of it is measured."""
 
 import signal
 import threading
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from core.errors import SinkError, SourceError
 from core.frames import Frame
 from runtime import pipeline
 from runtime.handover import Handover
-from runtime.pipeline import PipelineResult, run_pipeline
-from runtime.sinks import Picture, VideoSink
-from runtime.sources import VideoSource
+from runtime.pipeline import run_pipeline
+from runtime.stages import FrameTimes
+from runtime.stillness import Stillness
+from runtime.translating import Pending, Prepared
+from tests.runtime.pipeline_stand_ins import PATIENCE, EndlessSource, ListSink, ListSource, pause, run_in_time, slowly
 from tests.runtime.stream_helpers import numbered_frame, read_number
-
-PATIENCE = 10.0
-"""Seconds after which something hangs."""
-
-
-class ListSource(VideoSource):
-    """Numbered frames; fails instead of giving number ``fail_at``."""
-
-    def __init__(self, count: int, *, live: bool = False, fail_at: int | None = None) -> None:
-        self.live = live
-        self.count = count
-        self.fail_at = fail_at
-        self.next = 0
-        self.stopped = threading.Event()
-
-    def read(self) -> Frame | None:
-        if self.next == self.fail_at:
-            raise SourceError("the source broke")
-        if self.next == self.count or self.stopped.is_set():
-            return None
-        self.next += 1
-        return numbered_frame((self.next - 1) % 256)
-
-    def describe(self) -> str:
-        return "a list"
-
-    def stop(self) -> None:
-        self.stopped.set()
-
-
-class EndlessSource(ListSource):
-    """A live source that waits for nobody and does not end by itself."""
-
-    def __init__(self) -> None:
-        super().__init__(-1, live=True)
-
-
-class ListSink(VideoSink):
-    """Keeps what it is given; fails on picture number ``fail_at``, or at the end."""
-
-    def __init__(self, *, fail_at: int | None = None, fail_on_close: bool = False) -> None:
-        self.pictures: list[Picture] = []
-        self.fail_at = fail_at
-        self.fail_on_close = fail_on_close
-        self.closed = self.aborted = False
-        self.on_write: Callable[[], None] = lambda: None
-        self.quits_at: int | None = None
-
-    def write(self, picture: Picture) -> None:
-        if len(self.pictures) == self.fail_at:
-            raise SinkError("the sink broke")
-        self.pictures.append(picture)
-        self.on_write()
-
-    def poll(self) -> bool:
-        return len(self.pictures) == self.quits_at
-
-    def close(self) -> None:
-        if self.fail_on_close:
-            raise SinkError("the end broke")
-        self.closed = True
-
-    def abort(self) -> None:
-        self.aborted = True
-
-    @property
-    def numbers(self) -> list[int]:
-        return [read_number(picture.frame) for picture in self.pictures]
-
-
-def run_in_time(work: Callable[[], PipelineResult]) -> PipelineResult:
-    """``work``'s result or error, in a thread that must end."""
-    answer: list[PipelineResult | BaseException] = []
-
-    def target() -> None:
-        try:
-            answer.append(work())
-        except BaseException as error:
-            answer.append(error)
-
-    thread = threading.Thread(target=target, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    assert not thread.is_alive(), "the pipeline hangs"
-    assert not [other.name for other in threading.enumerate() if other.name.startswith("p2p-")]
-    if isinstance(answer[0], BaseException):
-        raise answer[0]
-    return answer[0]
-
-
-def pause() -> None:
-    threading.Event().wait(0.002)
-
-
-def slowly(frame: Frame) -> Frame:
-    pause()
-    return frame
 
 
 @pytest.mark.parametrize("slow_sink", [False, True])
@@ -188,72 +91,6 @@ def test_the_limit_holds_for_files_and_live_sources() -> None:
         assert not result.source_ended
 
 
-def test_convert_and_compose_are_applied() -> None:
-    sink = ListSink()
-    run_in_time(
-        lambda: run_pipeline(
-            ListSource(3),
-            lambda frame: np.full_like(frame, 9),
-            [sink],
-            convert=lambda frame: frame[::2],
-            compose=lambda seen, made: np.concatenate((seen, made), axis=1),
-        )
-    )
-    assert sink.pictures[2].frame.shape == (24, 128, 3)
-    assert read_number(np.ascontiguousarray(sink.pictures[2].frame[:, :64])) == 2
-    assert (sink.pictures[2].frame[:, 64:] == 9).all()
-
-
-@pytest.mark.parametrize("live", [False, True])
-@pytest.mark.parametrize("fail_at", [0, 5])
-def test_a_failing_engine_surfaces(live: bool, fail_at: int) -> None:
-    calls = []
-
-    def translate(frame: Frame) -> Frame:
-        calls.append(1)
-        if len(calls) > fail_at:
-            raise RuntimeError("the engine broke")
-        return frame
-
-    sink = ListSink()
-    source = EndlessSource() if live else ListSource(500)
-    with pytest.raises(RuntimeError, match="the engine broke"):
-        run_in_time(lambda: run_pipeline(source, translate, [sink]))
-    assert sink.aborted
-    assert not sink.closed
-
-
-@pytest.mark.parametrize("fail_at", [0, 20])
-def test_a_failing_file_surfaces(fail_at: int) -> None:
-    sink = ListSink()
-    with pytest.raises(SourceError, match="the source broke"):
-        run_in_time(lambda: run_pipeline(ListSource(50, fail_at=fail_at), slowly, [sink]))
-    assert sink.aborted
-    assert not sink.closed
-
-
-def test_a_lost_live_source_surfaces_and_its_recording_is_finished() -> None:
-    sink = ListSink()
-    with pytest.raises(SourceError, match="the source broke"):
-        run_in_time(lambda: run_pipeline(ListSource(50, live=True, fail_at=20), slowly, [sink]))
-    assert sink.closed
-    assert not sink.aborted
-    assert sink.numbers[-1] == 19
-
-
-@pytest.mark.parametrize("live", [False, True])
-def test_a_failing_sink_surfaces_and_the_others_leave_nothing(live: bool) -> None:
-    sinks = [ListSink(), ListSink(fail_at=4)]
-    with pytest.raises(SinkError, match="the sink broke"):
-        run_in_time(lambda: run_pipeline(EndlessSource() if live else ListSource(500), slowly, sinks))
-    assert all(sink.aborted and not sink.closed for sink in sinks)
-
-
-def test_a_sink_that_fails_at_the_end_surfaces() -> None:
-    with pytest.raises(SinkError, match="the end broke"):
-        run_in_time(lambda: run_pipeline(ListSource(5), slowly, [ListSink(fail_on_close=True)]))
-
-
 def test_a_sink_that_its_user_ends_is_closed() -> None:
     sink = ListSink()
     sink.quits_at = 5
@@ -279,46 +116,6 @@ def test_a_busy_sink_gets_its_pictures_one_by_one() -> None:
     run_in_time(lambda: run_pipeline(ListSource(6), lambda frame: frame, [sink]))
     assert sink.numbers == list(range(6))
     assert sink.polls >= 18
-
-
-class BusySink(ListSink):
-    """Holds every picture until a key is pressed, and nobody is there to press one."""
-
-    @property
-    def busy(self) -> bool:
-        return bool(self.pictures)
-
-
-def test_a_failing_engine_surfaces_while_a_sink_is_busy() -> None:
-    sink = BusySink()
-    shown = threading.Event()
-    sink.on_write = shown.set
-
-    def translate(frame: Frame) -> Frame:
-        if read_number(frame) == 1:
-            shown.wait(PATIENCE)
-            raise RuntimeError("the engine broke")
-        return frame
-
-    with pytest.raises(RuntimeError, match="the engine broke"):
-        run_in_time(lambda: run_pipeline(ListSource(5), translate, [sink]))
-    assert sink.aborted
-
-
-def test_a_failing_file_surfaces_while_a_sink_is_busy() -> None:
-    sink = BusySink()
-    shown = threading.Event()
-    sink.on_write = shown.set
-
-    class Broken(ListSource):
-        def read(self) -> Frame | None:
-            if self.next == 1:
-                shown.wait(PATIENCE)
-            return super().read()
-
-    with pytest.raises(SourceError, match="the source broke"):
-        run_in_time(lambda: run_pipeline(Broken(5, fail_at=1), lambda frame: frame, [sink]))
-    assert sink.aborted
 
 
 def test_an_interrupt_drains_and_a_second_one_does_not_wait() -> None:
@@ -377,3 +174,118 @@ def test_a_closed_handover_wakes_both_sides() -> None:
         assert queue.finished
         assert not queue.put(3)
         assert queue.get() is None
+
+
+class Workshop:
+    """Translates several frames at a time, each in a thread, the later ones of each group first."""
+
+    label = "workshop"
+
+    def __init__(self, depth: int, *, fail_at: int | None = None) -> None:
+        self.depth = depth
+        self.fail_at = fail_at
+        self.under_way = self.most_under_way = 0
+        self.lock = threading.Lock()
+
+    def prepare(self, frame: Frame) -> Prepared:
+        return Prepared(frame)
+
+    def submit(self, prepared: Prepared) -> Pending:
+        with self.lock:
+            self.under_way += 1
+            self.most_under_way = max(self.most_under_way, self.under_way)
+        return Job(self, prepared.image)
+
+    def show(self, prepared: Prepared, output: Frame) -> tuple[Frame, Frame]:
+        return output, prepared.image
+
+
+class Job:
+    def __init__(self, shop: Workshop, image: Frame) -> None:
+        self.shop, self.image = shop, image
+        self.number = read_number(image)
+        self.done = threading.Event()
+        threading.Timer(0.004 if self.number % 2 == 0 else 0.001, self.done.set).start()
+
+    def result(self) -> Frame:
+        assert self.done.wait(PATIENCE)
+        with self.shop.lock:
+            self.shop.under_way -= 1
+        if self.number == self.shop.fail_at:
+            raise RuntimeError("the engine broke")
+        return self.image
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_several_frames_under_way_come_out_in_order(depth: int) -> None:
+    shop, sink = Workshop(depth), ListSink()
+    result = run_in_time(lambda: run_pipeline(ListSource(60), shop, [sink], depth=depth))
+    assert sink.numbers == list(range(60))
+    assert shop.most_under_way == depth
+    assert result.stages["infer"].count == 60
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_failure_of_one_of_several_under_way_surfaces(live: bool) -> None:
+    sink = ListSink()
+    source = EndlessSource() if live else ListSource(200)
+    with pytest.raises(RuntimeError, match="the engine broke"):
+        run_in_time(lambda: run_pipeline(source, Workshop(2, fail_at=9), [sink], depth=2))
+    assert sink.aborted
+
+
+def test_still_frames_are_given_the_last_translation_and_counted() -> None:
+    class Standing(ListSource):
+        def read(self) -> Frame | None:
+            frame = super().read()
+            return None if frame is None else numbered_frame((self.next - 1) // 5)
+
+    sink, calls = ListSink(), []
+    times: list[FrameTimes] = []
+
+    class Log:
+        def frame_done(self, index: int, one: FrameTimes) -> None:
+            times.append(one)
+
+    def translate(frame: Frame) -> Frame:
+        calls.append(read_number(frame))
+        return 255 - frame
+
+    result = run_in_time(lambda: run_pipeline(Standing(20), translate, [sink], still=Stillness(2.0), observers=[Log()]))
+    assert calls == [0, 1, 2, 3]
+    assert [255 - number for number in sink.numbers] == [i // 5 for i in range(20)]
+    assert (result.frames, result.reused, result.stages["infer"].count) == (20, 16, 4)
+    assert [one.reused for one in times] == [i % 5 != 0 for i in range(20)]
+    assert all(one.end_to_end > 0 for one in times)
+
+
+def test_slow_changes_add_up_until_they_are_seen() -> None:
+    still = Stillness(2.0)
+    seen = [still.unchanged(np.full((64, 64, 3), level, dtype=np.uint8)) for level in range(100, 108)]
+    assert seen == [False, True, True, False, True, True, False, True]
+    still.forget()
+    assert not still.unchanged(np.full((64, 64, 3), 107, dtype=np.uint8))
+
+
+def test_sinks_are_told_while_a_source_is_lost() -> None:
+    class Lost(EndlessSource):
+        def read(self) -> Frame | None:
+            if self.next == 3:
+                self.lost_since_ns = time.perf_counter_ns()
+                told.wait(PATIENCE)
+                self.lost_since_ns = None
+            return super().read()
+
+    told = threading.Event()
+    notices: list[str | None] = []
+
+    class Listener(ListSink):
+        def notice(self, text: str | None) -> None:
+            notices.append(text)
+            told.set()
+
+    sink = Listener()
+    sink.on_write = lambda: None
+    run_in_time(lambda: run_pipeline(Lost(), slowly, [sink], max_frames=8))
+    assert notices[0] == "a list is lost since 0 s, trying again"
+    assert notices[-1] is None

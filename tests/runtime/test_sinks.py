@@ -7,9 +7,7 @@ import pytest
 
 from core.errors import SinkError
 from core.frames import Frame, read_image
-from runtime import sinks, window
-from runtime.overlay import RecentRate, draw_overlay
-from runtime.sinks import ImageFileSink, ImageFolderSink, Picture, VideoFileSink, open_sink
+from runtime.sinks import ImageFileSink, ImageFolderSink, Picture, VideoFileSink, open_sink, video_file
 from tests.runtime.stream_helpers import numbered_frame, read_clip, read_number
 
 NS_PER_S = 1_000_000_000
@@ -17,14 +15,14 @@ NS_PER_S = 1_000_000_000
 
 def picture(index: int, *, name: str | None = None, seconds: float = 0.0, frame: Frame | None = None) -> Picture:
     shown = numbered_frame(index % 256) if frame is None else frame
-    return Picture(frame=shown, index=index, name=name, captured_ns=1 + int(seconds * NS_PER_S))
+    return Picture(frame=shown, seen=255 - shown, index=index, name=name, captured_ns=1 + int(seconds * NS_PER_S))
 
 
 def contents(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".mov", ".MP4"])
+@pytest.mark.parametrize("suffix", [*video_file.CODECS, ".MP4"])
 def test_a_written_video_has_every_frame_as_it_was(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / "new" / f"out{suffix}"
     sink = VideoFileSink(path, fps=29.97, live=False)
@@ -67,7 +65,7 @@ def test_a_video_that_lost_frames_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_codec_that_cannot_be_opened_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sinks.CODECS, ".mp4", "zzzz")
+    monkeypatch.setitem(video_file.CODECS, ".mp4", "zzzz")
     sink = VideoFileSink(tmp_path / "out.mp4", fps=30, live=False)
     with pytest.raises(SinkError, match="cannot write zzzz video"):
         sink.write(picture(0))
@@ -141,7 +139,7 @@ def test_a_folder_keeps_what_it_held(tmp_path: Path) -> None:
 @pytest.mark.parametrize("moment", ["write", "close"])
 def test_what_fails_while_writing_is_an_error_of_the_sink(tmp_path: Path, name: str, moment: str) -> None:
     path = tmp_path / "new" / name
-    sink = open_sink(path, fps=30, live=False, frames=1)
+    sink = open_sink(str(path), fps=30, live=False, frames=1)
     if moment == "close":
         sink.write(picture(0))
         path.parent.mkdir(exist_ok=True)
@@ -181,7 +179,7 @@ def test_one_image(tmp_path: Path) -> None:
 
 def test_the_path_decides_what_is_written(tmp_path: Path) -> None:
     def kind(name: str, frames: int | None = None) -> type:
-        return type(open_sink(tmp_path / name, fps=30, live=False, frames=frames))
+        return type(open_sink(str(tmp_path / name), fps=30, live=False, frames=frames))
 
     assert kind("a.mp4") is VideoFileSink
     assert kind("a.AVI") is VideoFileSink
@@ -197,126 +195,19 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(SinkError, match="is a file"):
-        open_sink(tmp_path / "file", fps=30, live=False, frames=None)
+        open_sink(str(tmp_path / "file"), fps=30, live=False, frames=None)
     with pytest.raises(SinkError, match="is a folder"):
-        open_sink(tmp_path / "folder.mp4", fps=30, live=False, frames=None)
+        open_sink(str(tmp_path / "folder.mp4"), fps=30, live=False, frames=None)
     with pytest.raises(SinkError, match="is not a folder"):
-        open_sink(tmp_path / "file" / "out.mp4", fps=30, live=False, frames=None)
+        open_sink(str(tmp_path / "file" / "out.mp4"), fps=30, live=False, frames=None)
 
 
-@pytest.mark.parametrize(
-    ("display", "message"), [(None, "no display"), (":9876", ":9876 does not answer"), ("junk", "does not answer")]
-)
-def test_no_display_is_found_out_before_qt_does(
-    monkeypatch: pytest.MonkeyPatch, display: str | None, message: str
-) -> None:
-    monkeypatch.setattr(window.sys, "platform", "linux")
-    monkeypatch.setattr(window.cv2, "currentUIFramework", lambda: "QT")
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    if display is not None:
-        monkeypatch.setenv("DISPLAY", display)
-    with pytest.raises(SinkError, match=rf"{message}.*--no-show.*--output"):
-        window.WindowSink()
-
-
-def test_an_opencv_without_windows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(window.cv2, "currentUIFramework", lambda: "")
-    with pytest.raises(SinkError, match="headless"):
-        window.WindowSink()
-
-
-class FakeWindows:
-    """OpenCV's windows as far as they are used, with a user who presses ``key`` or closes the window."""
-
-    error = window.cv2.error
-    key = -1
-    closed = False
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.shown: list[Frame] = []
-        monkeypatch.setattr(window, "check_display", lambda: None)
-        monkeypatch.setattr(window.cv2, "namedWindow", lambda *_: None)
-        monkeypatch.setattr(window.cv2, "resizeWindow", lambda *_: None)
-        monkeypatch.setattr(window.cv2, "destroyWindow", lambda *_: None)
-        monkeypatch.setattr(window.cv2, "imshow", lambda _title, frame: self.shown.append(frame))
-        monkeypatch.setattr(window.cv2, "waitKey", self.press)
-        monkeypatch.setattr(window.cv2, "pollKey", self.press)
-        monkeypatch.setattr(window.cv2, "getWindowProperty", self.visible)
-
-    def press(self, _milliseconds: int = 0) -> int:
-        key, self.key = self.key, -1
-        return key
-
-    def visible(self, *_: object) -> float:
-        if self.closed:
-            raise self.error("NULL guiReceiver")
-        return 1.0
-
-
-@pytest.mark.parametrize("key", [ord("q"), 27])
-def test_a_key_ends_the_window(monkeypatch: pytest.MonkeyPatch, key: int) -> None:
-    windows = FakeWindows(monkeypatch)
-    sink = window.WindowSink()
-    assert not sink.poll()
-    sink.write(picture(0))
-    assert not sink.poll()
-    windows.key = ord("x")
-    assert not sink.poll()
-    windows.key = key
-    assert sink.poll()
-    sink.close()
-    assert len(windows.shown) == 1
-
-
-def test_closing_the_window_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    windows = FakeWindows(monkeypatch)
-    sink = window.WindowSink()
-    sink.write(picture(0))
-    windows.closed = True
-    assert sink.poll()
-    sink.close()
-    sink.abort()
-
-
-def test_a_held_picture_stays_until_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    windows = FakeWindows(monkeypatch)
-    sink = window.WindowSink(hold=True)
-    sink.write(picture(0))
-    assert not sink.poll()
-    assert sink.busy
-    windows.key = ord(" ")
-    assert not sink.poll()
+def test_what_the_generator_saw_can_be_written_beside_its_translation(tmp_path: Path) -> None:
+    sink = open_sink(str(tmp_path / "x.png"), fps=None, live=False, frames=1, side_by_side=True)
+    sink.write(picture(7))
+    sink.notice("nothing to see")
     assert not sink.busy
-
-
-def test_a_paced_window_shows_each_picture_for_a_period(monkeypatch: pytest.MonkeyPatch) -> None:
-    FakeWindows(monkeypatch)
-    now = 100.0
-    monkeypatch.setattr(window.time, "monotonic", lambda: now)
-    sink = window.WindowSink(fps=10)
-    shown = []
-    for index, ready in enumerate((100.0, 100.0, 100.0, 101.0, 101.0, 101.0)):  # the fourth one comes late
-        now = max(now, ready)
-        while sink.busy:
-            now += 0.001
-        sink.write(picture(index))
-        shown.append(now)
-    assert shown == pytest.approx([100.0, 100.1, 100.2, 101.0, 101.1, 101.2], abs=0.01)
-
-
-def test_the_overlay_is_drawn_on_a_copy() -> None:
-    frame = np.zeros((256, 256, 3), dtype=np.uint8)
-    drawn = draw_overlay(frame, "30.0 fps  12 ms")
-    assert not frame.any()
-    assert drawn[:32].max() == 255
-    assert not drawn[64:].any()
-
-
-def test_the_rate_is_told_from_the_second_picture_on() -> None:
-    rate = RecentRate()
-    assert rate.text == ""
-    rate.add(0)
-    assert "fps" not in rate.text
-    rate.add(0)
-    assert "fps" in rate.text
+    assert not sink.poll()
+    sink.close()
+    written = read_image(tmp_path / "x.png")
+    assert np.array_equal(written, np.concatenate((255 - numbered_frame(7), numbered_frame(7)), axis=1))

@@ -1,0 +1,99 @@
+"""``make builtin-models``: train and export the two bundles that ship inside the package.
+
+It types what a user would type, each command in a process of its own, and installs what came out into
+``runtime/builtin/``: ``labels`` (label maps to facades, for the demo stream) and ``edges`` (edges to facades, for
+cameras and clips). ``--work`` keeps the runs: those that are finished are not trained again.
+"""
+
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from core.command_line import run_command
+from core.errors import GateMissedError, InvalidInputError
+
+STEPS: Final = 2000
+RECIPE: Final = (
+    *("--width", "16", "--levels", "5", "--decoder", "resize", "--no-dropout", "--receptive-field", "34"),
+    *("--batch", "4", "--lr", "0.001", "--ema", "0.995", "--precision", "bf16", "--threads", "1"),
+)
+"""776 thousand parameters, so that FP32 and INT8 of both fit the limit. bf16 and one thread: both were trained side by
+side on two cores that compute in it; elsewhere it takes longer, and the bits are others."""
+CONDITIONS: Final = {"labels": "identity", "edges": "edges"}
+LIMIT_BYTES: Final = 8_000_000
+"""For both together."""
+
+
+def make(
+    work: Annotated[
+        Path | None, typer.Option(help="Keep runs and bundles in this folder. [default: a temporary one]")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each.")] = STEPS,
+    only: Annotated[str | None, typer.Option(help="labels or edges. [default: both]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the bundles go. [default: into the package, runtime/builtin]")
+    ] = None,
+) -> None:
+    """Train and export the built-in bundles, and put them into the package."""
+    from runtime.bundle import BUILT_IN_FOLDER, BUILTINS
+
+    if only is not None and only not in BUILTINS:
+        raise InvalidInputError(f"--only {only} is not understood: choose from {', '.join(BUILTINS)}")
+    names = BUILTINS if only is None else (only,)
+    place = out or BUILT_IN_FOLDER
+    with ExitStack() as stack:
+        folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="builtin-models-")))
+        for name in names:
+            install(_train_and_export(folder, name, steps), place / name, name=name, steps=steps)
+    total = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    print(f"{place}: {total / 1e6:.2f} MB in all")
+    if total > LIMIT_BYTES:
+        raise GateMissedError(f"the built-in bundles have {total} bytes, more than the {LIMIT_BYTES} they may have")
+
+
+def _train_and_export(folder: Path, name: str, steps: int) -> Path:
+    """The folder of the bundle that was made."""
+    from export.demo_command import type_command
+
+    run, bundle = folder / f"builtin-{name}", folder / f"{name}-bundle"
+    if not (run / "generator.safetensors").is_file():
+        command = ["p2p-train", *RECIPE, "--condition", CONDITIONS[name], "--steps", str(steps), "--out", str(run)]
+        type_command(command)
+    type_command(["p2p-export", str(run), "--target", "onnx", "--int8", "--out", str(bundle)])
+    return bundle
+
+
+def install(bundle: Path, place: Path, *, name: str, steps: int) -> None:
+    """Copy the artifacts of ``bundle`` to ``place``, with a manifest that says where they come from.
+
+    Raises:
+        GateMissedError: if an artifact did not pass its gate.
+    """
+    from core.atomic import atomic_folder
+    from core.manifest import Status, read_manifest, write_manifest
+
+    manifest = read_manifest(bundle)
+    missed = [artifact.name for artifact in manifest.artifacts if artifact.status is not Status.PASSED]
+    if missed:
+        raise GateMissedError(f"{', '.join(missed)} of {bundle} did not pass: train longer, with --steps")
+    origin = f"Trained for {steps} steps on the built-in facades ({name} in, facades out) by: make builtin-models"
+    with atomic_folder(place) as folder:
+        for artifact in manifest.artifacts:
+            for file in artifact.files:
+                shutil.copyfile(bundle / file.name, folder / file.name)
+        notes = (origin, *(note for note in manifest.notes if note != origin))
+        source = manifest.source.model_copy(update={"name": f"builtin-{name}"})
+        write_manifest(folder, manifest.model_copy(update={"notes": notes, "source": source}))
+
+
+def main() -> None:
+    """Entry point."""
+    run_command(make, name="builtin-models")
+
+
+if __name__ == "__main__":
+    main()

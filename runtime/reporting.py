@@ -1,0 +1,148 @@
+"""Figures of a stream while it runs: a line per frame in a file, and what Prometheus reads."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+from core.errors import InvalidInputError, MissingDependencyError
+from runtime.closing import Closing
+from runtime.latency import NS_PER_MS, NS_PER_S
+from runtime.sources import VideoSource
+from runtime.stages import STAGES, FrameTimes
+from runtime.translator import Translator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client import Metric
+
+COLUMNS: Final = ("frame", "captured_s", *(f"{stage}_ms" for stage in STAGES), "end_to_end_ms", "reused")
+FLUSH_NS: Final = NS_PER_S
+BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+"""Upper bounds of the histograms in seconds: 500 frames a second to one in two seconds."""
+LOOPBACK: Final = "127.0.0.1"
+
+
+class FrameLog(Closing):
+    """A CSV file with a line for each frame that was put out, whole lines at any time."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin the file anew; ``InvalidInputError`` if it cannot be written."""
+        try:
+            self._file: TextIO = path.open("w", encoding="utf-8", newline="")
+        except OSError as error:
+            raise InvalidInputError(f"cannot write {path}: {error.strerror}; choose another --csv") from error
+        self._first_ns: int | None = None
+        self._flushed_ns = 0
+        self._lines = [",".join(COLUMNS)]
+        self._flush()
+
+    def frame_done(self, index: int, times: FrameTimes) -> None:
+        """Add the line of frame ``index``; it reaches the file within a second."""
+        if self._first_ns is None:
+            self._first_ns = times.captured_ns
+        durations = [getattr(times, stage) for stage in STAGES]
+        self._lines.append(
+            f"{index},{(times.captured_ns - self._first_ns) / NS_PER_S:.6f},"
+            + ",".join(f"{value / NS_PER_MS:.3f}" for value in (*durations, times.end_to_end))
+            + f",{int(times.reused)}"
+        )
+        if times.captured_ns - self._flushed_ns > FLUSH_NS:
+            self._flushed_ns = times.captured_ns
+            self._flush()
+
+    def _flush(self) -> None:
+        self._file.write("".join(f"{line}\n" for line in self._lines))
+        self._file.flush()
+        self._lines.clear()
+
+    def close(self) -> None:
+        """Write what is left."""
+        if not self._file.closed:
+            self._flush()
+            self._file.close()
+
+
+class MetricsServer(Closing):
+    """Serves counters and latencies over HTTP in Prometheus' text format, at ``/metrics``."""
+
+    def __init__(self, place: str, *, source: VideoSource, translator: Translator) -> None:
+        """Listen at ``place``, a port of loopback or ``ADDRESS:PORT``.
+
+        Raises:
+            InvalidInputError: if ``place`` is no such thing, or it cannot be listened at.
+            MissingDependencyError: without prometheus_client.
+        """
+        address, port = parse_place(place)
+        try:
+            import prometheus_client as client
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError("prometheus-client", "metrics", "--metrics") from error
+        registry = client.CollectorRegistry()
+        self._frames = client.Counter("p2p_frames", "Frames put out", ["artifact"], registry=registry)
+        self._reused = client.Counter("p2p_frames_reused", "Frames that were still", registry=registry)
+        self._stages = client.Histogram(
+            "p2p_stage_seconds", "Time of one frame in a stage", ["stage"], buckets=BUCKETS_S, registry=registry
+        )
+        self._end_to_end = client.Histogram(
+            "p2p_end_to_end_seconds",
+            "From a frame's capture until it was put out",
+            buckets=BUCKETS_S,
+            registry=registry,
+        )
+        registry.register(_Source(source))
+        self._translator = translator
+        try:
+            self._server, self._thread = client.start_http_server(port, addr=address, registry=registry)
+        except OSError as error:
+            raise InvalidInputError(
+                f"cannot serve --metrics at {address}:{port}: {error.strerror or error}; choose another port"
+            ) from error
+
+    @property
+    def port(self) -> int:
+        """Where it listens; one that the system chose if 0 was asked for."""
+        return int(self._server.server_port)
+
+    def frame_done(self, _index: int, times: FrameTimes) -> None:
+        """Count a frame."""
+        self._frames.labels(self._translator.label).inc()
+        self._reused.inc(int(times.reused))
+        for stage in STAGES:
+            if not (times.reused and stage == "infer"):
+                self._stages.labels(stage).observe(getattr(times, stage) / NS_PER_S)
+        self._end_to_end.observe(times.end_to_end / NS_PER_S)
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=5)
+
+
+class _Source:
+    """Whether the source is there, asked when somebody reads the figures."""
+
+    def __init__(self, source: VideoSource) -> None:
+        self._source = source
+
+    def collect(self) -> "Iterable[Metric]":
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        up = GaugeMetricFamily("p2p_source_up", "1 while the source delivers, 0 while it is lost")
+        up.add_metric([], 0.0 if self._source.lost_since_ns is not None else 1.0)
+        outages = CounterMetricFamily("p2p_source_outages", "How often the source was lost and came back")
+        outages.add_metric([], len(self._source.outages))
+        return [up, outages]
+
+
+def parse_place(text: str) -> tuple[str, int]:
+    """``"9100"`` or ``"0.0.0.0:9100"`` as address and port.
+
+    Raises:
+        InvalidInputError: for anything else.
+    """
+    found = re.fullmatch(r"(?:([\w.\-]+):)?([0-9]{1,5})", text)
+    if found is None or int(found[2]) > 65535:
+        raise InvalidInputError(f"--metrics {text[:40]!r} is not understood: give a port such as 9100, or ADDRESS:PORT")
+    return found[1] or LOOPBACK, int(found[2])

@@ -1,0 +1,191 @@
+"""Which artifact of a bundle to run on this machine: measured, not guessed.
+
+Where the bundle was made on this machine, its manifest knows. Elsewhere the artifacts are timed for about two seconds,
+once: the figures are kept for this machine, bundle and engine versions.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from core.cache_folder import keep_cached, read_cached
+from core.errors import EdgeError, UnavailableError
+from core.frames import Size
+from core.machine import library_versions, this_machine
+from core.manifest import Artifact
+from core.precision import Precision
+from runtime.bundle import Bundle
+from runtime.latency import NS_PER_MS, percentiles
+
+PROBE_SECONDS: Final = 2.0
+"""Of timed translations, shared by all artifacts; loading them comes on top."""
+ROUNDS: Final = 2
+"""In which all artifacts take turns, the second time in reverse: a shared machine's speed drifts."""
+FEWEST: Final = 3
+"""Translations of an artifact in a round, however slow it is."""
+WARM_UP: Final = 2
+HEADROOM: Final = 0.9
+"""Share of a frame's time that the engine may take; capture, conversion and output need the rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The artifact to run.
+
+    Attributes:
+        artifact: it.
+        reason: why this one, for a line that people read.
+        usable: all that could be run instead, the fastest first; ``artifact`` among them.
+        holds: whether it holds the frame rate that was asked for; None if none was.
+    """
+
+    artifact: Artifact
+    reason: str
+    usable: tuple[Artifact, ...]
+    holds: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds of one translation."""
+
+    p50: float
+    p90: float
+
+
+def choose_artifact(
+    bundle: Bundle,
+    *,
+    target: str | None = None,
+    precision: Precision | None = None,
+    size: Size | None = None,
+    threads: int | None = None,
+    hold_fps: float | None = None,
+    say: Callable[[str], None] = lambda _line: None,
+) -> Choice:
+    """The fastest faithful artifact on this machine; with ``hold_fps`` the most faithful that is fast enough.
+
+    Args:
+        bundle: where it is from.
+        target: only of this one.
+        precision: only of this one.
+        size: of the frames; default: the bundle's first.
+        threads: CPU threads of the engine; default: all.
+        hold_fps: frames a second that are to be held; artifacts are then measured at every start.
+        say: told when the start takes longer because something is measured.
+
+    Raises:
+        InvalidInputError: if the bundle has no such artifact.
+        MissingDependencyError, UnavailableError: if none of them can be used here.
+    """
+    if target is not None and precision is not None:
+        artifact = bundle.choose(target=target, precision=precision, size=size)
+        rest = [other for other in bundle.usable(size=size) if other.name != artifact.name]
+        if hold_fps is None:
+            return Choice(artifact=artifact, reason="as asked", usable=(artifact, *rest))
+        candidates = [artifact]
+    else:
+        candidates = bundle.usable(target=target, precision=precision, size=size)
+    if hold_fps is not None:
+        say(f"measuring {len(candidates)} artifact{'s' * (len(candidates) > 1)} for {hold_fps:g} fps")
+        return _holding(candidates, _measure(bundle, candidates, threads), hold_fps)
+    if len(candidates) == 1:
+        return Choice(artifact=candidates[0], reason="the only one that fits", usable=tuple(candidates))
+    if bundle.manifest.fingerprint == this_machine().fingerprint and all(one.latency_ms for one in candidates):
+        ranked = sorted(candidates, key=lambda one: one.latency_ms.p50 if one.latency_ms else float("inf"))
+        return Choice(artifact=ranked[0], reason="the fastest when it was exported here", usable=tuple(ranked))
+    return _fastest(bundle, candidates, threads, say)
+
+
+def _fastest(bundle: Bundle, candidates: list[Artifact], threads: int | None, say: Callable[[str], None]) -> Choice:
+    """By what is remembered of this machine, or else by a probe that is then remembered."""
+    name = _cache_name(bundle, candidates, threads)
+    timings = _parse(read_cached(name))
+    reason = "the fastest when it was measured here"
+    if set(timings) != {candidate.name for candidate in candidates}:
+        say(f"measuring {len(candidates)} artifacts on this machine for about {PROBE_SECONDS:g} s (remembered)")
+        timings = _measure(bundle, candidates, threads)
+        reason = "the fastest, measured just now"
+        kept = {name: [timing.p50, timing.p90] for name, timing in timings.items()}
+        keep_cached(name, json.dumps(kept).encode())
+    ranked = [one for one in sorted(candidates, key=lambda one: _p50(timings, one)) if one.name in timings]
+    return Choice(artifact=ranked[0], reason=f"{reason}: {timings[ranked[0].name].p50:.1f} ms", usable=tuple(ranked))
+
+
+def _holding(candidates: list[Artifact], timings: dict[str, Timing], fps: float) -> Choice:
+    ranked = [one for one in sorted(candidates, key=lambda one: _p50(timings, one)) if one.name in timings]
+    room = HEADROOM * 1000 / fps
+    holding = [one for one in ranked if timings[one.name].p90 <= room]
+    if not holding:
+        best = ranked[0]
+        made = HEADROOM * 1000 / timings[best.name].p90
+        reason = f"none holds {fps:g} fps here; the fastest makes about {made:.0f}"
+        return Choice(artifact=best, reason=reason, usable=tuple(ranked), holds=False)
+    best = max(holding, key=lambda one: one.fidelity.psnr_db if one.fidelity else 0.0)
+    reason = f"the most faithful that holds {fps:g} fps: {timings[best.name].p90:.1f} of {1000 / fps:.1f} ms"
+    return Choice(artifact=best, reason=reason, usable=tuple(ranked), holds=True)
+
+
+def _p50(timings: dict[str, Timing], artifact: Artifact) -> float:
+    return timings[artifact.name].p50 if artifact.name in timings else float("inf")
+
+
+def _measure(bundle: Bundle, candidates: list[Artifact], threads: int | None) -> dict[str, Timing]:
+    """Time all ``candidates``; those that cannot be loaded after all are missing.
+
+    Raises:
+        EdgeError: if none can be loaded: the first one's reason.
+    """
+    values: dict[str, list[float]] = {}
+    failures: list[EdgeError] = []
+    share = PROBE_SECONDS / ROUNDS / len(candidates)
+    for order in (candidates, candidates[::-1])[:ROUNDS]:
+        for candidate in order:
+            try:
+                values.setdefault(candidate.name, []).extend(_time(bundle, candidate, threads, share))
+            except EdgeError as error:
+                failures.append(error)
+    timings = {}
+    for name, milliseconds in values.items():
+        if milliseconds:
+            p50 = percentiles(milliseconds, (50,))[0]
+            assert p50 is not None, "several were timed"
+            timings[name] = Timing(p50, percentiles(milliseconds, (90,))[0] or max(milliseconds))
+    if not timings:
+        raise failures[0] if failures else UnavailableError("nothing could be measured")
+    return timings
+
+
+def _time(bundle: Bundle, artifact: Artifact, threads: int | None, seconds: float) -> list[float]:
+    noise = np.random.default_rng(0).integers(0, 256, (*artifact.size, 3), dtype=np.uint8)
+    milliseconds: list[float] = []
+    with bundle.open(artifact, threads=threads) as engine:
+        for _ in range(WARM_UP):
+            engine.translate(noise)
+        end = time.perf_counter() + seconds
+        while len(milliseconds) < FEWEST or time.perf_counter() < end:
+            start = time.perf_counter_ns()
+            engine.translate(noise)
+            milliseconds.append((time.perf_counter_ns() - start) / NS_PER_MS)
+    return milliseconds
+
+
+def _cache_name(bundle: Bundle, candidates: list[Artifact], threads: int | None) -> str:
+    """Different for all that the figures depend on."""
+    versions = {name: version for name, version in library_versions().items() if name in ("onnxruntime", "openvino")}
+    files = [(one.name, one.files[0].sha256, one.size) for one in candidates]
+    parts = json.dumps([this_machine().fingerprint, files, threads, versions])
+    return f"probe-{hashlib.sha256(parts.encode()).hexdigest()[:32]}.json"
+
+
+def _parse(content: bytes) -> dict[str, Timing]:
+    """What was kept; nothing if it is not what this module writes."""
+    try:
+        return {str(name): Timing(float(p50), float(p90)) for name, (p50, p90) in json.loads(content).items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}
