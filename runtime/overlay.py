@@ -71,7 +71,7 @@ def draw_overlay(frame: Frame, lines: Sequence[Line]) -> Frame:
 
 
 def _wrapped(text: str, width: int, step: int) -> list[str]:
-    """``text`` in parts that are no wider than ``width`` pixels, broken at spaces, and within a longer word (a path)."""
+    """``text`` in parts that are no wider than ``width`` pixels, broken at spaces and in too long words."""
     scale = cv2.getFontScaleFromHeight(FONT, max(SMALLEST, round(step * 0.7)))
 
     def fits(part: str) -> bool:
