@@ -1,6 +1,7 @@
 """What all sources share that OpenCV reads: opening for FFmpeg, and one thread reading while another closes."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 from core.frames import Frame, Size, check_frame
 from runtime.sources.base import VideoSource
+
+SECRETS: Final = re.compile(r"\b([^=&]*(?:user|usr|login|pass|pwd|token|secret|key|auth)[^=&]*)=[^&]*", re.IGNORECASE)
+"""Of an address's query: what is not to be shown."""
 
 CLOSE_SECONDS: Final = 10.0
 """How long ``close`` waits for a read or an attempt to connect that is under way."""
@@ -166,10 +170,15 @@ def low_latency_options(url: str) -> str:
 
 
 def hide_password(url: str) -> str:
-    """``url`` without the user and password it may hold."""
+    """``url`` without the user and password it may hold, also in its query, as many cameras have them."""
     scheme, _, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+    address, mark, query = rest.partition("?")
+    authority, slash, path = address.partition("/")
+    port = authority.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
+    if "@" in path and port and not port.isdecimal():  # no port, but a password with an unescaped slash
+        authority, slash, path = address.rpartition("@")[2].partition("/")
+    shown = SECRETS.sub(r"\1=***", query)
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}{mark}{shown}"
 
 
 def rate_of(times_ms: Sequence[float]) -> float | None:

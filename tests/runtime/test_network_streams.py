@@ -125,6 +125,12 @@ def test_a_url_that_cannot_be_opened_is_named_without_its_password(
 
 def test_a_password_is_never_shown() -> None:
     assert hide_password("http://me:pass@host:80/a@b?c") == "http://host:80/a@b?c"
+    assert hide_password("rtsp://me:pa/ss@host/live") == "rtsp://host/live"
+    assert (
+        hide_password("http://host:80/v?user=me&size=2&Password=x") == "http://host:80/v?user=***&size=2&Password=***"
+    )
+    assert hide_password("rtsp://[::1]:8554/live") == "rtsp://[::1]:8554/live"
+    assert hide_password("udp://@239.0.0.1:1234") == "udp://239.0.0.1:1234"
 
 
 @pytest.fixture
