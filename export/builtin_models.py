@@ -2,7 +2,8 @@
 
 It types what a user would type, each command in a process of its own, and installs what came out into
 ``runtime/builtin/``: ``labels`` (label maps to facades, for the demo stream) and ``edges`` (edges to facades, for
-cameras and clips). ``--work`` keeps the runs: those that are finished are not trained again.
+cameras and clips). ``--work`` keeps the runs: those that are finished are not trained again, those that were
+interrupted go on.
 """
 
 import shutil
@@ -48,7 +49,7 @@ def make(
     with ExitStack() as stack:
         folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="builtin-models-")))
         for name in names:
-            install(_train_and_export(folder, name, steps), place / name, name=name, steps=steps)
+            install(_train_and_export(folder, name, steps), place / name, name=name)
     total = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     print(f"{place}: {total / 1e6:.2f} MB in all")
     if total > LIMIT_BYTES:
@@ -57,17 +58,23 @@ def make(
 
 def _train_and_export(folder: Path, name: str, steps: int) -> Path:
     """The folder of the bundle that was made."""
+    from core.atomic import make_folder
     from export.demo_command import type_command
 
-    run, bundle = folder / f"builtin-{name}", folder / f"{name}-bundle"
-    if not (run / "generator.safetensors").is_file():
-        command = ["p2p-train", *RECIPE, "--condition", CONDITIONS[name], "--steps", str(steps), "--out", str(run)]
-        type_command(command)
-    type_command(["p2p-export", str(run), "--target", "onnx", "--int8", "--out", str(bundle)])
-    return bundle
+    # The commands run in the work folder: runs/latest and exports/latest of the user's own stay what they are. A run of
+    # another length has another name, so that --steps is always what was trained.
+    make_folder(folder)
+    run, bundle = f"builtin-{name}-{steps}", f"{name}-{steps}-bundle"
+    if not (folder / run / "config.json").is_file():
+        recipe = [*RECIPE, "--condition", CONDITIONS[name], "--steps", str(steps)]
+        type_command(["p2p-train", *recipe, "--out", run], folder=folder)
+    elif not (folder / run / "metrics.json").is_file():  # which a run gets when it is finished
+        type_command(["p2p-train", "--resume", run], folder=folder)
+    type_command(["p2p-export", run, "--target", "onnx", "--int8", "--out", bundle], folder=folder)
+    return folder / bundle
 
 
-def install(bundle: Path, place: Path, *, name: str, steps: int) -> None:
+def install(bundle: Path, place: Path, *, name: str) -> None:
     """Copy the artifacts of ``bundle`` to ``place``, with a manifest that says where they come from.
 
     Raises:
@@ -80,7 +87,8 @@ def install(bundle: Path, place: Path, *, name: str, steps: int) -> None:
     missed = [artifact.name for artifact in manifest.artifacts if artifact.status is not Status.PASSED]
     if missed:
         raise GateMissedError(f"{', '.join(missed)} of {bundle} did not pass: train longer, with --steps")
-    origin = f"Trained for {steps} steps on the built-in facades ({name} in, facades out) by: make builtin-models"
+    trained = f"Trained for {manifest.source.step} steps on the built-in facades ({name} in, facades out)"
+    origin = f"{trained} by: make builtin-models"
     with atomic_folder(place) as folder:
         for artifact in manifest.artifacts:
             for file in artifact.files:

@@ -92,8 +92,8 @@ def _fresh_folder(folder: Path) -> Path:
     return folder
 
 
-def type_command(command: list[str], *, capture: bool = False) -> str:
-    """Show and run ``command``; its standard output if it is captured.
+def type_command(command: list[str], *, capture: bool = False, folder: Path | None = None) -> str:
+    """Show and run ``command`` in ``folder`` (default: here); its standard output if it is captured.
 
     Raises:
         typer.Exit: with its exit code, if it failed; what is wrong it has said itself. Exit code 1 of an export (an
@@ -101,7 +101,7 @@ def type_command(command: list[str], *, capture: bool = False) -> str:
     """
     print(f"\n$ {shlex.join(command)}", flush=True)
     line = [sys.executable, "-m", MODULES[command[0]], *command[1:]]
-    with subprocess.Popen(line, stdout=subprocess.PIPE if capture else None, text=True) as child:
+    with subprocess.Popen(line, stdout=subprocess.PIPE if capture else None, text=True, cwd=folder) as child:
         try:
             printed, _ = child.communicate()
         except KeyboardInterrupt:

@@ -63,7 +63,8 @@ class Engine(Closing, ABC):
             UnavailableError: if the engine was closed, or failed.
         """
         checked = self._checked(frames)
-        return self._run(checked) if self.depth == 1 else self._begin(checked).frames()
+        alone = self.depth == 1 and self._under_way is None
+        return self._run(checked) if alone else self._begin(checked).frames()
 
     def submit(self, frame: Frame) -> UnderWay:
         """Begin the translation of one frame, as ``translate`` takes it; ``result`` of what this gives waits for it.
@@ -76,7 +77,15 @@ class Engine(Closing, ABC):
             InvalidInputError: for a frame of another size or type.
             UnavailableError: if the engine was closed. What the inference itself raises comes out of ``result``.
         """
-        return self._begin(self._checked(frame[np.newaxis]))
+        return self.submit_frames(frame[np.newaxis])
+
+    def submit_frames(self, frames: NDArray[np.uint8]) -> UnderWay:
+        """The same for as many frames as ``infer`` takes; ``frames`` of what this gives waits for them.
+
+        Raises:
+            as ``submit``.
+        """
+        return self._begin(self._checked(frames))
 
     def _checked(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if self._closed:

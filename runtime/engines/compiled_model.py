@@ -8,7 +8,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from core.errors import BundleError, InvalidInputError
+from core.errors import BundleError, InvalidInputError, UnavailableError
 from core.frames import Size
 from runtime.engines.base import Engine, EngineSettings
 
@@ -94,9 +94,12 @@ class CompiledModelEngine(Engine):
         del self._requests, self._compiled
 
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        # The input is read in place; the output lies in the request's own memory, so it is copied out.
-        self._requests[0].infer([frames], share_inputs=True, share_outputs=True)
-        return np.array(self._requests[0].get_output_tensor(0).data, dtype=np.uint8)
+        try:
+            # The input is read in place; the output lies in the request's own memory, so it is copied out.
+            self._requests[0].infer([frames], share_inputs=True, share_outputs=True)
+        except RuntimeError as error:
+            raise _failed(error) from error
+        return _output(self._requests[0])
 
     def _start(self, frames: NDArray[np.uint8], slot: int) -> Callable[[], NDArray[np.uint8]]:
         if self.depth == 1:
@@ -106,7 +109,19 @@ class CompiledModelEngine(Engine):
 
         def finish() -> NDArray[np.uint8]:
             assert frames.size, "what the request reads is kept until it is done"
-            request.wait()
-            return np.array(request.get_output_tensor(0).data, dtype=np.uint8)
+            try:
+                request.wait()
+            except RuntimeError as error:
+                raise _failed(error) from error
+            return _output(request)
 
         return finish
+
+
+def _output(request: openvino.InferRequest) -> NDArray[np.uint8]:
+    return np.array(request.get_output_tensor(0).data, dtype=np.uint8)
+
+
+def _failed(error: RuntimeError) -> UnavailableError:
+    reason = str(error).strip().splitlines()[-1]
+    return UnavailableError(f"OpenVINO could not translate a frame ({reason})")

@@ -6,7 +6,6 @@ and all work goes to a stream of its own (NVIDIA, "TensorRT best practices": asy
 default stream serializes).
 """
 
-import ctypes
 import hashlib
 import importlib
 from collections.abc import Callable
@@ -22,11 +21,16 @@ from core.errors import InvalidInputError, UnavailableError
 from core.formats import TARGETS
 from core.frames import Size
 from runtime.engines.base import Engine, EngineSettings
+from runtime.engines.cuda_calls import CudaCalls
 from runtime.engines.tensorrt_log import collecting_logger
 
 
 class CudaPlanEngine(Engine):
-    """A plan, its execution context, its pinned and device buffers, and its CUDA graph."""
+    """A plan, and for each call under way what it needs for itself: a context, a stream, buffers and a CUDA graph.
+
+    The contexts of one plan may run at the same time on streams of their own, each used by one thread at a time
+    (NVIDIA, "TensorRT best practices", on thread safety).
+    """
 
     def __init__(
         self,
@@ -41,26 +45,22 @@ class CudaPlanEngine(Engine):
 
         Args:
             path: a file that ``p2p-export`` wrote.
-            settings: the size of the frames, for a plan that takes several. Threads are recorded only: the work is
-                the GPU's.
+            settings: threads are recorded only: the work is the GPU's.
             flavour: ``tensorrt`` or ``tensorrt_rtx``.
             trt: the TensorRT module; default: the flavour's own.
             cuda: the CUDA runtime bindings; default: ``cuda.bindings.runtime``.
 
         Raises:
-            UnavailableError: for a depth above 1; if there is no NVIDIA GPU or driver, or the plan is not for this GPU
-                or library version.
-            InvalidInputError: for a ``size`` that the plan does not take, or none where it takes several.
+            UnavailableError: if there is no NVIDIA GPU or driver, or the plan is not for this GPU or library version.
+            InvalidInputError: for a size that the plan does not take, or none where it takes several.
         """
         title = TARGETS[flavour].title
-        if settings.depth > 1:
-            raise UnavailableError(f"{title} engines work on one frame at a time here: leave out --depth")
         trt = trt or importlib.import_module(TARGETS[flavour].modules[0])
-        self._cuda = _Cuda(cuda or importlib.import_module("cuda.bindings.runtime"))
+        self._cuda = CudaCalls(cuda or importlib.import_module("cuda.bindings.runtime"))
         self.device = self._cuda.device_name(title)
-        self.threads = settings.threads
+        self.threads, self.depth = settings.threads, settings.depth
         self._log = collecting_logger(trt)
-        self._context: Any = None
+        self._slots: list[_Slot] = []
         self._kernels: _Kernels | None = None
         content = path.read_bytes()
         self._plan = trt.Runtime(self._log).deserialize_cuda_engine(content)
@@ -80,39 +80,38 @@ class CudaPlanEngine(Engine):
             raise
 
     def _prepare(self, trt: ModuleType, size: Size | None) -> None:
-        """Make the context, the buffers and the CUDA graph."""
+        """Make everything for as many calls as may be under way, and run each once."""
         kernels = self._kernels
-        self._context = kernels.execution_context() if kernels else self._plan.create_execution_context()
-        if self._context is None:
-            raise UnavailableError(f"the GPU cannot run the engine: {'; '.join(self._log.errors) or 'no reason given'}")
         names = [self._plan.get_tensor_name(i) for i in range(self._plan.num_io_tensors)]
         is_input = {name: self._plan.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
         source = next(name for name in names if is_input[name])
         target = next(name for name in names if not is_input[name])
-        shape = self._choose_shape(source, target, size)
-        self._stream = self._cuda.stream()
-        self._host_input, self._host_output = self._cuda.pinned(shape), self._cuda.pinned(shape)
-        self._device_input = self._cuda.allocate(self._host_input.nbytes)
-        self._device_output = self._cuda.allocate(self._host_output.nbytes)
-        for name, address in ((source, self._device_input), (target, self._device_output)):
-            if not self._context.set_tensor_address(name, address):
-                raise UnavailableError(f"TensorRT refuses the address of tensor {name}")
-        self._enqueue()  # the first run allocates and compiles, which must not be captured
-        self._cuda.wait(self._stream)
+        for _ in range(self.depth):
+            context = kernels.execution_context() if kernels else self._plan.create_execution_context()
+            if context is None:
+                reason = "; ".join(self._log.errors) or "no reason given"
+                raise UnavailableError(f"the GPU cannot run the engine: {reason}")
+            shape = self._choose_shape(context, source, target, size)
+            slot = _Slot(self._cuda, context, shape)
+            self._slots.append(slot)
+            slot.bind(source, target)
+            slot.enqueue()  # the first run allocates and compiles, which must not be captured
+            self._cuda.wait(slot.stream)
+            if not kernels:
+                slot.graph = self._cuda.capture(slot.stream, slot.enqueue)
         if kernels:
             kernels.keep()
-        self._graph = None if kernels else self._cuda.capture(self._stream, self._enqueue)
 
-    def _choose_shape(self, source: str, target: str, size: Size | None) -> tuple[int, ...]:
+    def _choose_shape(self, context: Any, source: str, target: str, size: Size | None) -> tuple[int, ...]:
         """The shape ``[N, H, W, 3]`` of input and output, which a plan for several sizes has to be told."""
         declared = tuple(self._plan.get_tensor_shape(source))
         self._set_shape(declared, size)
         shape = (self.batch, *self.size, 3)
         if declared == shape:
             return shape
-        takes = self._context.set_input_shape(source, shape)
+        takes = context.set_input_shape(source, shape)
         # A side between two of the graph's steps is within the bounds and still comes out as another one, or as -1.
-        if not takes or tuple(self._context.get_tensor_shape(target)) != shape:
+        if not takes or tuple(context.get_tensor_shape(target)) != shape:
             least, best, most = (Size(*tuple(bound)[1:3]) for bound in self._plan.get_tensor_profile_shape(source, 0))
             raise InvalidInputError(
                 f"this engine takes frames from {least} to {most} in steps of its network, not {self.size}: "
@@ -120,27 +119,59 @@ class CudaPlanEngine(Engine):
             )
         return shape
 
-    def _enqueue(self) -> None:
-        source, target = self._host_input, self._host_output
-        self._cuda.copy(self._device_input, source.ctypes.data, source.nbytes, self._stream, up=True)
-        if not self._context.execute_async_v3(self._stream):
-            raise UnavailableError("TensorRT could not run the engine: export it again on this machine")
-        self._cuda.copy(target.ctypes.data, self._device_output, target.nbytes, self._stream, up=False)
-
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        np.copyto(self._host_input, frames)
-        if self._graph is None:
-            self._enqueue()
-        else:
-            self._cuda.launch(self._graph, self._stream)
-        self._cuda.wait(self._stream)
-        return self._host_output.copy()
+        return self._start(frames, 0)()
+
+    def _start(self, frames: NDArray[np.uint8], slot: int) -> Callable[[], NDArray[np.uint8]]:
+        self._slots[slot].start(frames)
+        return self._slots[slot].finish
 
     def _release(self) -> None:
-        """Give everything back, in the order it depends on: work, graph, context, plan, memory, stream."""
+        """Give everything back, in the order it depends on: work, graphs, contexts, plan, memory, streams."""
         self._cuda.finish()
-        self._context = self._kernels = self._plan = None
+        self._slots = []
+        self._kernels = self._plan = None
         self._cuda.free()
+
+
+class _Slot:
+    """What one call under way needs for itself."""
+
+    def __init__(self, cuda: CudaCalls, context: Any, shape: tuple[int, ...]) -> None:
+        self._cuda = cuda
+        self._context = context
+        self.graph: Any = None
+        self.stream = cuda.stream()
+        self._host_input, self._host_output = cuda.pinned(shape), cuda.pinned(shape)
+        self._device_input = cuda.allocate(self._host_input.nbytes)
+        self._device_output = cuda.allocate(self._host_output.nbytes)
+
+    def bind(self, source: str, target: str) -> None:
+        """Tell the context where its tensors ``source`` and ``target`` lie."""
+        for name, address in ((source, self._device_input), (target, self._device_output)):
+            if not self._context.set_tensor_address(name, address):
+                raise UnavailableError(f"TensorRT refuses the address of tensor {name}")
+
+    def enqueue(self) -> None:
+        """Put the copy in, the inference and the copy out onto the stream."""
+        source, target = self._host_input, self._host_output
+        self._cuda.copy(self._device_input, source.ctypes.data, source.nbytes, self.stream, up=True)
+        if not self._context.execute_async_v3(self.stream):
+            raise UnavailableError("TensorRT could not run the engine: export it again on this machine")
+        self._cuda.copy(target.ctypes.data, self._device_output, target.nbytes, self.stream, up=False)
+
+    def start(self, frames: NDArray[np.uint8]) -> None:
+        """Begin to infer on ``frames``, which are copied."""
+        np.copyto(self._host_input, frames)
+        if self.graph is None:
+            self.enqueue()
+        else:
+            self._cuda.launch(self.graph, self.stream)
+
+    def finish(self) -> NDArray[np.uint8]:
+        """Wait for the translations."""
+        self._cuda.wait(self.stream)
+        return self._host_output.copy()
 
 
 class _Kernels:
@@ -176,86 +207,3 @@ class _Kernels:
         if content is not None and bytes(content) != self._kept:
             self._kept = bytes(content)
             keep_cached(self._name, self._kept)
-
-
-class _Cuda:
-    """The few calls of the CUDA runtime that an engine needs, each checked."""
-
-    def __init__(self, bindings: ModuleType) -> None:
-        self._api = bindings
-        self._device: list[int] = []
-        self._host: list[int] = []
-        self._streams: list[int] = []
-        self._graphs: list[Any] = []
-
-    def _check(self, answer: tuple[Any, ...], what: str) -> Any:
-        if int(answer[0]) != 0:
-            raise UnavailableError(f"CUDA could not {what}: {getattr(answer[0], 'name', answer[0])}")
-        return answer[1] if len(answer) > 1 else None
-
-    def device_name(self, title: str) -> str:
-        advice = f"{title} engines run on an NVIDIA GPU, and CUDA finds none here"
-        try:
-            answer = self._api.cudaGetDeviceCount()
-        except RuntimeError as error:  # the bindings raise where there is no driver to ask
-            raise UnavailableError(f"{advice} (no CUDA driver): choose another target") from error
-        if int(answer[0]) != 0 or answer[1] < 1:
-            raise UnavailableError(f"{advice} ({getattr(answer[0], 'name', answer[0])}): choose another target")
-        name = self._check(self._api.cudaGetDeviceProperties(0), "name the GPU").name
-        return f"cuda:0 {bytes(name).split(bytes(1))[0].decode()}"
-
-    def stream(self) -> int:
-        made = self._check(self._api.cudaStreamCreateWithFlags(self._api.cudaStreamNonBlocking), "create a stream")
-        self._streams.append(int(made))
-        return int(made)
-
-    def allocate(self, size: int) -> int:
-        pointer = int(self._check(self._api.cudaMalloc(size), f"allocate {size} bytes on the GPU"))
-        self._device.append(pointer)
-        return pointer
-
-    def pinned(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        size = int(np.prod(shape))
-        pointer = int(self._check(self._api.cudaHostAlloc(size, 0), f"allocate {size} pinned bytes"))
-        self._host.append(pointer)
-        memory = (ctypes.c_uint8 * size).from_address(pointer)
-        return np.ctypeslib.as_array(memory).reshape(shape)
-
-    def copy(self, target: int, source: int, size: int, stream: int, *, up: bool) -> None:
-        kinds = self._api.cudaMemcpyKind
-        kind = kinds.cudaMemcpyHostToDevice if up else kinds.cudaMemcpyDeviceToHost
-        self._check(self._api.cudaMemcpyAsync(target, source, size, kind, stream), "copy a frame")
-
-    def wait(self, stream: int) -> None:
-        self._check(self._api.cudaStreamSynchronize(stream), "finish a frame")
-
-    def capture(self, stream: int, work: Callable[[], None]) -> Any:
-        mode = self._api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
-        self._check(self._api.cudaStreamBeginCapture(stream, mode), "begin a CUDA graph")
-        try:
-            work()
-        finally:
-            graph = self._check(self._api.cudaStreamEndCapture(stream), "end a CUDA graph")
-        executable = self._check(self._api.cudaGraphInstantiate(graph, 0), "instantiate a CUDA graph")
-        self._graphs.append(executable)
-        self._check(self._api.cudaGraphDestroy(graph), "free a CUDA graph")
-        return executable
-
-    def launch(self, graph: Any, stream: int) -> None:
-        self._check(self._api.cudaGraphLaunch(graph, stream), "launch a CUDA graph")
-
-    def finish(self) -> None:
-        """Wait for all work, and free the CUDA graphs."""
-        for stream in self._streams:
-            self.wait(stream)
-        while self._graphs:
-            self._check(self._api.cudaGraphExecDestroy(self._graphs.pop()), "free a CUDA graph")
-
-    def free(self) -> None:
-        """Free memory and streams; a handle is forgotten before it is freed, so that none is freed twice."""
-        while self._device:
-            self._check(self._api.cudaFree(self._device.pop()), "free GPU memory")
-        while self._host:
-            self._check(self._api.cudaFreeHost(self._host.pop()), "free pinned memory")
-        while self._streams:
-            self._check(self._api.cudaStreamDestroy(self._streams.pop()), "destroy a stream")

@@ -95,6 +95,12 @@ class EngineContract(ABC):
             with pytest.raises(InvalidInputError, match="this engine takes uint8"):
                 engine.submit(frame[:, :10])
 
+    def test_what_is_submitted_stays_while_others_are_translated(self, tmp_path: Path, frame: np.ndarray) -> None:
+        with self.open(tmp_path) as engine:
+            pending = engine.submit(frame)
+            assert np.array_equal(engine.translate(255 - frame), frame)
+            assert np.array_equal(pending.result(), 255 - frame)
+
 
 class DeepEngineContract(EngineContract):
     """Of engines that can have several calls under way."""

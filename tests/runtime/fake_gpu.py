@@ -1,7 +1,7 @@
 """TensorRT and the CUDA runtime, acted out in ordinary memory, so that the engine's own logic runs without a GPU.
 
-"Device" memory is heap memory at its real address; a stream is a list of work that is done when it is waited for, which
-is what catches an engine that reads its output before the stream is done.
+"Device" memory is heap memory at its real address; a stream is a list of work that is done when that stream is waited
+for, which is what catches an engine that reads its output before the stream is done.
 """
 
 import ctypes
@@ -24,8 +24,10 @@ class FakeCuda:
     def __init__(self, *, devices: int = 1) -> None:
         self.devices = devices
         self.memory: dict[int, Any] = {}
-        self.pending: list[Callable[[], None]] = []
+        self.pending: dict[int, list[Callable[[], None]]] = {}
         self.captured: list[Callable[[], None]] | None = None
+        self.captured_stream = 0
+        self.works: dict[int, list[Callable[[], None]]] = {}
         self.graphs_launched = 0
         self.handles: set[tuple[str, int]] = set()
         self._next = 100
@@ -41,8 +43,13 @@ class FakeCuda:
         self.handles.remove((kind, handle))
         return (0,)
 
-    def submit(self, work: Callable[[], None]) -> None:
-        (self.pending if self.captured is None else self.captured).append(work)
+    def submit(self, work: Callable[[], None], stream: int) -> None:
+        assert ("stream", stream) in self.handles, "work for a stream that is not there"
+        if self.captured is None:
+            self.pending.setdefault(stream, []).append(work)
+        else:
+            assert stream == self.captured_stream, "work for another stream than the one that is captured"
+            self.captured.append(work)
 
     def _allocate(self, size: int) -> int:
         block = (ctypes.c_uint8 * size)()
@@ -76,26 +83,30 @@ class FakeCuda:
     def cudaFreeHost(self, pointer: int) -> tuple[int]:
         return self._free(pointer)
 
-    def cudaMemcpyAsync(self, target: int, source: int, size: int, _kind: int, _stream: int) -> tuple[int]:
-        self.submit(lambda: ctypes.memmove(target, source, size))
+    def cudaMemcpyAsync(self, target: int, source: int, size: int, _kind: int, stream: int) -> tuple[int]:
+        self.submit(lambda: ctypes.memmove(target, source, size), stream)
         return (0,)
 
-    def cudaStreamSynchronize(self, _stream: int) -> tuple[int]:
-        for work in self.pending:
+    def cudaStreamSynchronize(self, stream: int) -> tuple[int]:
+        for work in self.pending.pop(stream, []):
             work()
-        self.pending.clear()
         return (0,)
 
-    def cudaStreamBeginCapture(self, _stream: int, _mode: int) -> tuple[int]:
-        self.captured = []
+    def cudaStreamBeginCapture(self, stream: int, _mode: int) -> tuple[int]:
+        self.captured, self.captured_stream = [], stream
         return (0,)
 
     def cudaStreamEndCapture(self, _stream: int) -> tuple[int, int]:
-        self.work, self.captured = self.captured or [], None
-        return 0, self._make("graph")
+        graph = self._make("graph")
+        self.works[graph], self.captured = self.captured or [], None
+        return 0, graph
 
     def cudaGraphInstantiate(self, graph: int, _flags: int) -> tuple[int, int]:
-        return (0, self._make("executable")) if ("graph", graph) in self.handles else (400, 0)
+        if ("graph", graph) not in self.handles:
+            return 400, 0
+        executable = self._make("executable")
+        self.works[executable] = self.works[graph]
+        return 0, executable
 
     def cudaGraphDestroy(self, graph: int) -> tuple[int]:
         return self._drop("graph", graph)
@@ -103,11 +114,12 @@ class FakeCuda:
     def cudaGraphExecDestroy(self, executable: int) -> tuple[int]:
         return self._drop("executable", executable)
 
-    def cudaGraphLaunch(self, executable: int, _stream: int) -> tuple[int]:
+    def cudaGraphLaunch(self, executable: int, stream: int) -> tuple[int]:
         if ("executable", executable) not in self.handles:
             return (400,)
         self.graphs_launched += 1
-        self.pending.extend(self.work)
+        for work in self.works[executable]:
+            self.submit(work, stream)
         return (0,)
 
 
@@ -137,9 +149,9 @@ class FakeContext:
         self._addresses[name] = address
         return address in self._cuda.memory
 
-    def execute_async_v3(self, _stream: int) -> bool:
+    def execute_async_v3(self, stream: int) -> bool:
         assert min(self._shape) > 0, "enqueued before the input's shape was set"
-        self._cuda.submit(self._invert)
+        self._cuda.submit(self._invert, stream)
         return True
 
     def _invert(self) -> None:

@@ -8,11 +8,9 @@ from onnx import TensorProto, helper
 
 from core.errors import BundleError, InvalidInputError, UnavailableError
 from core.frames import Size
-from runtime.engines import Engine, EngineSettings, open_engine
-from runtime.engines.cuda_plan import CudaPlanEngine
+from runtime.engines import Engine, open_engine
 from tests.runtime.conftest import write_inverting_graph
-from tests.runtime.engine_contract import SIZE, DeepEngineContract, EngineContract
-from tests.runtime.fake_gpu import FakeContext, FakeCuda, FakeRuntimeCache, FakeRuntimeConfig, fake_tensorrt
+from tests.runtime.engine_contract import SIZE, DeepEngineContract
 
 
 class TestOnnxRuntime(DeepEngineContract):
@@ -48,167 +46,6 @@ class TestOpenVino(DeepEngineContract):
         return open_engine("openvino", damaged, threads=1)
 
 
-class CudaPlanContract(EngineContract):
-    flavour: str
-    damaged_error = UnavailableError  # the library cannot tell a damaged plan from one for another GPU
-
-    @pytest.fixture(autouse=True)
-    def cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        return tmp_path / "cache" / "pix2pix-edge"
-
-    def open_with(self, folder: Path, cuda: FakeCuda, plan: bytes = b"plan") -> CudaPlanEngine:
-        (folder / "model.engine").write_bytes(plan)
-        trt = fake_tensorrt(cuda, SIZE, rtx=self.flavour == "tensorrt_rtx")
-        return CudaPlanEngine(
-            folder / "model.engine", EngineSettings(threads=1), flavour=self.flavour, trt=trt, cuda=cuda
-        )
-
-    def open_dynamic(self, folder: Path, cuda: FakeCuda, size: Size | None) -> CudaPlanEngine:
-        (folder / "model.engine").write_bytes(b"plan")
-        trt = fake_tensorrt(cuda, None, rtx=self.flavour == "tensorrt_rtx")
-        return CudaPlanEngine(
-            folder / "model.engine", EngineSettings(threads=1, size=size), flavour=self.flavour, trt=trt, cuda=cuda
-        )
-
-    def open(self, folder: Path) -> Engine:
-        return self.open_with(folder, FakeCuda())
-
-    def open_damaged(self, folder: Path) -> Engine:
-        return self.open_with(folder, FakeCuda(), b"pla")
-
-    def test_gives_all_memory_back(self, tmp_path: Path) -> None:
-        cuda = FakeCuda()
-        engine = self.open_with(tmp_path, cuda)
-        assert len(cuda.memory) == 4  # input and output, pinned and on the device
-        engine.close()
-        assert not cuda.memory
-        assert not cuda.handles
-
-    @pytest.mark.parametrize("broken", ["context", "pinned memory", "address", "first run"])
-    def test_gives_everything_back_when_it_cannot_be_opened(
-        self, tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        cuda = FakeCuda()
-        (tmp_path / "model.engine").write_bytes(b"plan")
-        trt = fake_tensorrt(cuda, SIZE, rtx=self.flavour == "tensorrt_rtx")
-        match broken:
-            case "context":
-                trt.plan.out_of_memory = True
-            case "pinned memory":
-                monkeypatch.setattr(cuda, "cudaHostAlloc", lambda _size, _flags: (2, 0))
-            case "address":
-                monkeypatch.setattr(FakeContext, "set_tensor_address", lambda *_: False)
-            case "first run":
-                monkeypatch.setattr(FakeContext, "execute_async_v3", lambda *_: False)
-        with pytest.raises(UnavailableError):
-            CudaPlanEngine(
-                tmp_path / "model.engine", EngineSettings(threads=1), flavour=self.flavour, trt=trt, cuda=cuda
-            )
-        assert not cuda.memory
-        assert not cuda.handles
-
-    def test_a_plan_for_several_sizes_takes_the_one_it_is_told(self, tmp_path: Path) -> None:
-        frame = np.random.default_rng(1).integers(0, 256, (96, 32, 3), dtype=np.uint8)
-        with self.open_dynamic(tmp_path, FakeCuda(), Size(96, 32)) as engine:
-            assert engine.size == Size(96, 32)
-            assert engine.batch == 1
-            assert np.array_equal(engine.translate(frame), 255 - frame)
-            with pytest.raises(InvalidInputError, match="takes uint8"):
-                engine.translate(np.zeros((*SIZE, 3), np.uint8))
-
-    @pytest.mark.parametrize(
-        ("size", "reason"),
-        [
-            (None, "any size: say which"),
-            (Size(256, 64), r"from 16x16 to 128x128 .* not 256x64: give --size 48x64"),
-            (Size(40, 64), r"in steps .* not 40x64: give --size 48x64"),
-        ],
-        ids=["missing", "too large", "between two steps"],
-    )
-    def test_a_plan_for_several_sizes_refuses_others_and_gives_everything_back(
-        self, tmp_path: Path, size: Size | None, reason: str
-    ) -> None:
-        cuda = FakeCuda()
-        with pytest.raises(InvalidInputError, match=reason) as caught:
-            self.open_dynamic(tmp_path, cuda, size)
-        assert "\n" not in str(caught.value)
-        assert not cuda.memory
-        assert not cuda.handles
-
-    def test_a_plan_for_one_size_refuses_another(self, tmp_path: Path) -> None:
-        cuda = FakeCuda()
-        (tmp_path / "model.engine").write_bytes(b"plan")
-        trt = fake_tensorrt(cuda, SIZE, rtx=self.flavour == "tensorrt_rtx")
-        path, other = tmp_path / "model.engine", Size(64, 64)
-        with pytest.raises(InvalidInputError, match=r"48x64.* not 64x64"):
-            CudaPlanEngine(path, EngineSettings(threads=1, size=other), flavour=self.flavour, trt=trt, cuda=cuda)
-
-    def test_refuses_a_machine_without_a_gpu(self, tmp_path: Path) -> None:
-        with pytest.raises(UnavailableError, match="NVIDIA GPU"):
-            self.open_with(tmp_path, FakeCuda(devices=0))
-
-
-class TestTensorRt(CudaPlanContract):
-    flavour = "tensorrt"
-
-    def test_every_frame_is_one_launch_of_a_cuda_graph(self, tmp_path: Path) -> None:
-        cuda = FakeCuda()
-        with self.open_with(tmp_path, cuda) as engine:
-            for _ in range(3):
-                engine.translate(np.zeros((*SIZE, 3), np.uint8))
-        assert cuda.graphs_launched == 3
-
-    def test_keeps_nothing(self, tmp_path: Path, cache: Path) -> None:
-        self.open(tmp_path).close()
-        assert not cache.exists(), "its plans hold their kernels"
-
-
-class TestTensorRtRtx(CudaPlanContract):
-    flavour = "tensorrt_rtx"
-
-    def test_leaves_cuda_graphs_to_the_library(self, tmp_path: Path) -> None:
-        cuda = FakeCuda()
-        trt = fake_tensorrt(cuda, SIZE, rtx=True)
-        (tmp_path / "model.engine").write_bytes(b"plan")
-        engine = CudaPlanEngine(
-            tmp_path / "model.engine", EngineSettings(threads=1), flavour="tensorrt_rtx", trt=trt, cuda=cuda
-        )
-        engine.translate(np.zeros((*SIZE, 3), np.uint8))
-        assert trt.plan.config.cuda_graph_strategy == "whole"
-        assert cuda.graphs_launched == 0
-
-    def opened(self, folder: Path) -> FakeRuntimeConfig:
-        """Open and close the engine; what its context was made with."""
-        cuda = FakeCuda()
-        trt = fake_tensorrt(cuda, SIZE, rtx=True)
-        (folder / "model.engine").write_bytes(b"plan")
-        CudaPlanEngine(
-            folder / "model.engine", EngineSettings(threads=1), flavour="tensorrt_rtx", trt=trt, cuda=cuda
-        ).close()
-        return trt.plan.config
-
-    def test_kernels_are_compiled_once_and_before_the_first_frame(self, tmp_path: Path, cache: Path) -> None:
-        assert self.opened(tmp_path).compiled == 1
-        (kept,) = cache.iterdir()
-        assert kept.name.startswith("tensorrt_rtx-0.fake-cuda-0-Fake-GPU-")
-        again = self.opened(tmp_path)
-        assert again.compiled == 0
-        assert again.dynamic_shapes_kernel_specialization_strategy == "eager"
-
-    def test_damaged_kernels_are_compiled_anew_and_replaced(self, tmp_path: Path, cache: Path) -> None:
-        self.opened(tmp_path)
-        (kept,) = cache.iterdir()
-        kept.write_bytes(b"kern")
-        assert self.opened(tmp_path).compiled == 1
-        assert kept.read_bytes() == FakeRuntimeCache.reads
-
-    def test_works_where_nothing_can_be_kept(self, tmp_path: Path, cache: Path) -> None:
-        cache.parent.write_bytes(b"a file where the folder should be")
-        with self.open(tmp_path) as engine:
-            assert np.all(engine.translate(np.zeros((*SIZE, 3), np.uint8)) == 255)
-
-
 def test_an_unknown_target_has_no_engine(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="coreml"):
         open_engine("coreml", tmp_path / "model.mlpackage")
@@ -236,6 +73,58 @@ def test_a_graph_that_does_not_translate_frames_is_refused(
     onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(BundleError, match="not uint8 frames"):
         open_engine("onnx", tmp_path / "model.onnx")
+
+
+def write_moody(path: Path) -> None:
+    """A graph that gives frames of ``SIZE`` as they are, and fails for one whose first value is 255."""
+    shape = [1, *SIZE, 3]
+    nodes = [
+        helper.make_node("Slice", ["x", "zeros", "ones"], ["corner"]),
+        helper.make_node("Cast", ["corner"], ["value"], to=TensorProto.INT64),
+        helper.make_node("Reshape", ["value", "one"], ["first"]),
+        helper.make_node("Div", ["first", "white"], ["mood"]),
+        helper.make_node("Add", ["mood", "wide"], ["columns"]),  # one unknown side would be taken for what is left
+        helper.make_node("Add", ["mood", "deep"], ["channels"]),
+        helper.make_node("Concat", ["tall", "columns", "channels"], ["shape"], axis=0),
+        helper.make_node("Reshape", ["x", "shape"], ["y"]),
+    ]
+    numbers = {"zeros": [0] * 4, "ones": [1] * 4, "one": [1], "white": [255]}
+    numbers |= {"tall": shape[:2], "wide": shape[2:3], "deep": shape[3:]}
+    graph = helper.make_graph(
+        nodes,
+        "moody",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.UINT8, shape)],
+        [helper.make_tensor(name, TensorProto.INT64, [len(values)], values) for name, values in numbers.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize(("target", "name"), [("onnx", "ONNX Runtime"), ("openvino", "OpenVINO")])
+def test_an_inference_that_fails_says_so_in_one_line_and_only_for_its_frame(
+    tmp_path: Path, target: str, name: str, depth: int
+) -> None:
+    write_moody(tmp_path / "moody.onnx")
+    openvino.save_model(openvino.convert_model(tmp_path / "moody.onnx"), tmp_path / "moody.xml")
+    path = tmp_path / ("moody.onnx" if target == "onnx" else "moody.xml")
+    good, bad = np.zeros((*SIZE, 3), np.uint8), np.full((*SIZE, 3), 255, np.uint8)
+    with open_engine(target, path, threads=2, depth=depth) as engine:
+        pending = [engine.submit(frame) for frame in (good, bad, good)]
+        assert np.array_equal(pending[0].result(), good)
+        for failing in (pending[1].result, lambda: engine.translate(bad)):
+            with pytest.raises(UnavailableError, match=f"{name} could not translate a frame") as failure:
+                failing()
+            assert "\n" not in str(failure.value)
+        assert np.array_equal(pending[2].result(), good)
+        assert np.array_equal(engine.translate(good), good)
+
+
+@pytest.mark.parametrize(("threads", "depth"), [(0, 1), (2, 0), (2, -1)])
+def test_no_threads_or_no_depth_is_refused(tmp_path: Path, threads: int, depth: int) -> None:
+    write_inverting_graph(tmp_path / "model.onnx", SIZE)
+    with pytest.raises(InvalidInputError, match=f"not {threads} and {depth}"):
+        open_engine("onnx", tmp_path / "model.onnx", threads=threads, depth=depth)
 
 
 def write_doubling(path: Path, height: int | str) -> None:
