@@ -23,6 +23,7 @@ from core.export_record import RangeMethod
 from core.formats import NNCF_RANGES
 from core.frames import Frame
 from core.metrics import Comparison
+from core.signal_stack import signal_stack_kept
 from export.intermediate_representation import (
     NOT_COMPUTED,
     convert,
@@ -32,7 +33,6 @@ from export.intermediate_representation import (
     save,
 )
 from export.quiet import quiet
-from export.signal_stack import signal_stack_kept
 
 RANGES: Final = {
     RangeMethod.MIN_MAX: RangeEstimatorParameters(),
@@ -159,14 +159,15 @@ class ModelQuantizer:
         Raises:
             UnavailableError: if NNCF refuses the graph, or the graph in float does not reach ``min_psnr``.
         """
-        in_float = openvino.compile_model(self._model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        with signal_stack_kept():
+            in_float = openvino.compile_model(self._model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         items = list(zip(batches_of(frames_held, self._model), batches_of(references, self._model), strict=True))
         reachable, _ = _judge(in_float, items)
         if reachable < min_psnr:
             raise UnavailableError(
                 f"accuracy control cannot reach {min_psnr:g} dB: the graph has {reachable:.1f} dB in float; ask less"
             )
-        with _refusals(), signal_stack_kept():
+        with _refusals():
             model = nncf.quantize_with_accuracy_control(
                 self._model.clone(),
                 nncf.Dataset(self._batches),
@@ -273,9 +274,9 @@ def _is_constant(node: openvino.Node) -> bool:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Keep NNCF quiet in the block, and make what it raises one line."""
+    """Keep NNCF quiet and the signal stack as it is in the block, and make what it raises one line."""
     try:
-        with quiet():
+        with quiet(), signal_stack_kept():
             yield
     except (RuntimeError, ValueError, nncf.ValidationError, nncf.InternalError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.errors import BundleError, InvalidInputError, UnavailableError
 from core.frames import Size
+from core.signal_stack import signal_stack_kept
 from runtime.engines.base import Engine, EngineSettings
 
 LAYERS: Final = ("Convolution", "Deconvolution")
@@ -47,7 +48,8 @@ class CompiledModelEngine(Engine):
             model = core.read_model(path)
             self._set_model_shape(model, path, settings.size)
             self._layers = {op.get_friendly_name() for op in model.get_ops() if "Convolution" in op.get_type_name()}
-            self._compiled = core.compile_model(model, "CPU", properties)
+            with signal_stack_kept():
+                self._compiled = core.compile_model(model, "CPU", properties)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(f"{path} cannot be loaded by OpenVINO ({reason}): export it again") from error

@@ -49,8 +49,9 @@ def test_every_way_is_measured_against_the_one_it_was_meant_for(
     assert measured[meant].fidelity.max_abs <= 1
     wrong = Normalization.RUNNING if batch == 1 else Normalization.INSTANCE
     assert measured[wrong].fidelity.psnr_db < 32, "the naive export must be visibly wrong for this to mean anything"
-    folded = (measured[Normalization.RUNNING].p50_ms, measured[Normalization.RECALIBRATED].p50_ms)
-    assert folded[0] == folded[1] != measured[Normalization.INSTANCE].p50_ms
+    assert all(trial.p50_ms for trial in trials)
+    same_graph = (measured[Normalization.RUNNING], measured[Normalization.RECALIBRATED])
+    assert same_graph[0].p50_ms == same_graph[1].p50_ms, "timed once"
 
 
 def test_of_those_that_pass_the_fastest_is_taken(tmp_path: Path, frames: list[Frame]) -> None:

@@ -17,12 +17,12 @@ from core.frames import Frame, Size
 from core.metrics import Comparison
 from core.networks import Generator, UNetGenerator
 from core.precision import Precision
+from core.signal_stack import signal_stack
 from export.deploy_graph import DeployGraph
 from export.graph_file import write_graph
 from export.graph_inspection import name_layers
 from export.intermediate_representation import LAYERS, write_ir
 from export.openvino_int8 import ModelQuantizer, batches_of, quantized_layers
-from export.signal_stack import signal_stack
 from runtime.engines import EngineSettings
 from runtime.engines.compiled_model import CompiledModelEngine
 from tests.export.conftest import CONFIG, SIDE, lively_generator

@@ -1,6 +1,7 @@
 """The stack that signal handlers run on, kept as it is around libraries that leave a bad one behind."""
 
 import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,11 +21,16 @@ def signal_stack() -> SignalStack:
 
 @contextmanager
 def signal_stack_kept() -> Iterator[None]:
-    """Put back, at the end of the block, the signal stack that was in force before it.
+    """Put back, at the end of the block, the signal stack that was in force in this thread before it.
 
-    NNCF 3.4's accuracy control leaves one behind whose memory is gone. Python's handlers run there, so that the next
-    Ctrl-C would end the process with a segmentation fault instead of cleaning up.
+    OpenVINO's CPU plugin sets one when it is loaded (it wants room for AMX registers, which Python's own has), and
+    frees it when it is unloaded. It takes it out of force only if that happens in the same thread and in reverse order
+    of loading; otherwise Python's signal handlers go on to run in memory that is gone, and the next Ctrl-C ends the
+    process with a segmentation fault instead of cleaning up. Load it within this.
     """
+    if sys.platform != "linux":
+        yield
+        return
     before = signal_stack()
     try:
         yield
