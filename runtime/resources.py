@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 
 
 class CpuTime:
@@ -22,9 +23,27 @@ class CpuTime:
 
 
 def peak_memory_bytes() -> int | None:
-    """The most memory that this process has held resident (``getrusage(2)``); None where that is not known."""
+    """The most memory that this process has held resident; None where that is not known.
+
+    On Linux ``VmHWM`` of proc(5): ``getrusage(2)`` begins there with what the process held that started this one.
+    """
     if sys.platform == "win32":
         return None
+    if sys.platform == "linux":
+        return _high_water_mark(Path("/proc/self/status"))
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _high_water_mark(status: Path) -> int | None:
+    """``VmHWM`` of ``status`` in bytes."""
+    try:
+        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name == "VmHWM" and (kilobytes := value.split()[0]).isdecimal():
+            return int(kilobytes) * 1024
+    return None
