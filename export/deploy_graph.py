@@ -8,19 +8,21 @@ from core.export_record import Normalization
 from core.frames import input_images, output_frames
 from core.networks import Generator
 from core.precision import Precision
+from export.sub_pixel import with_sub_pixel_convolutions
 
 
 class DeployGraph(nn.Module):
     """``uint8 [N, H, W, 3]`` BGR frames to ``uint8 [N, H, W, 3]`` BGR frames.
 
     Colour order, layout, scaling to [-1, 1] (or conversion to the channels that the generator takes), the generator in
-    ``precision`` (fp32 or fp16), and the way back (in fp32, rounded, clamped) are all inside.
+    ``precision`` (fp32 or fp16), and the way back (in fp32, rounded, clamped) are all inside. Layers that double the
+    resolution are sub-pixel convolutions.
     """
 
     def __init__(self, generator: Generator, normalization: Normalization, precision: Precision) -> None:
         super().__init__()
         assert precision is not Precision.INT8, "INT8 graphs are quantized from an fp32 or fp16 one"
-        self.generator = deployable(generator, normalization)
+        self.generator = with_sub_pixel_convolutions(deployable(generator, normalization))
         self.half_precision = precision is Precision.FP16
         if self.half_precision:
             self.generator.half()

@@ -35,6 +35,9 @@ def write_graphs(generator: UNetGenerator, folder: Path) -> Graphs:
     return written
 
 
+INNER_LAYERS = ("encoder.1.0", "encoder.2.0", "encoder.3.0", "decoder.0.0", "decoder.1.0", "decoder.2.0")
+
+
 @pytest.fixture(scope="module")
 def graphs(generator: UNetGenerator, tmp_path_factory: pytest.TempPathFactory) -> Graphs:
     return write_graphs(generator, tmp_path_factory.mktemp("graphs"))
@@ -118,12 +121,12 @@ def test_onnx_runtime_computes_all_but_the_outer_layers_in_integers(
     assert set(executed) - set(quantizer.layers) == set(quantizer.outer) == {"encoder.0.0", "decoder.3.1"}
 
 
-def test_transposed_convolutions_and_the_outer_layers_stay_in_float(
+def test_all_but_the_outer_layers_are_quantized_enlargements_too(
     graphs: Graphs, frames: list[Frame], tmp_path: Path
 ) -> None:
     path = tmp_path / "int8.onnx"
     quantizer = quantize_for_cpu(graphs, path, frames, saturates=False)
-    assert quantizer.layers == ("encoder.1.0", "encoder.2.0", "encoder.3.0")
+    assert quantizer.layers == INNER_LAYERS
     assert quantizer.outer == ("encoder.0.0", "decoder.3.0")
     assert quantized_layers(path) == set(quantizer.layers)
 
@@ -231,7 +234,7 @@ def test_for_tensorrt_everything_is_symmetric_and_bias_stays_float(
     assert not any(zero.any() for zero in zeros)
     assert dequantized_kinds(path) == {TensorProto.INT8}, "TensorRT refuses integer biases"
     assert quantized_layers(path) == set(quantizer.layers)
-    assert quantizer.layers == ("encoder.1.0", "encoder.2.0", "encoder.3.0")
+    assert quantizer.layers == INNER_LAYERS
 
 
 def test_for_tensorrt_only_what_layers_read_is_quantized_and_the_rest_is_half_precision(
@@ -247,8 +250,8 @@ def test_for_tensorrt_only_what_layers_read_is_quantized_and_the_rest_is_half_pr
     quantizing = [node for node in graph.node if node.op_type == "QuantizeLinear"]
     assert len(quantizing) == len(quantizer.layers)
     for node in quantizing:
-        # One scale for all that a Concat joins, since it is behind it: the enlargement comes between.
-        assert producers[node.input[0]].op_type in ("LeakyRelu", "Resize")
+        # One scale for all that a Concat joins, since it is behind it: the activation comes between.
+        assert producers[node.input[0]].op_type in ("LeakyRelu", "Relu")
         (dequantizing,) = readers[node.output[0]]
         assert [reader.op_type for reader in readers[dequantizing.output[0]]] == ["Conv"]
     joined = [node for node in graph.node if node.op_type == "Concat"]
