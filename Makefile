@@ -42,7 +42,9 @@ format: $(INSTALLED)  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED)  ## measure the fused graph, start-up and training against plain ways of doing the same
+bench: $(INSTALLED)  ## measure the built-in bundle, the live stream, the graph, start-up and training
+	$(BIN)/p2p-bench builtin:labels
+	$(BIN)/python -m benchmarks.runtime
 	$(BIN)/python -m benchmarks.fused_graph
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.training --width 64 --batch 1

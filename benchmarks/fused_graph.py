@@ -12,17 +12,13 @@ with NumPy before and after. Weights are initial ones, which are as fast as trai
 
 import json
 import tempfile
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import onnxruntime
-import openvino
 import torch
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 
 from core.command_line import run_command
@@ -31,15 +27,15 @@ from core.configuration import GeneratorConfig
 from core.export_record import Normalization
 from core.facades import facade_pair
 from core.formats import InputShape
-from core.frames import Size, array_to_frames, frames_to_array
+from core.frames import Size
 from core.machine import library_versions, this_machine, usable_cores
 from core.networks import UNetGenerator
 from core.precision import Precision
 from export.baseline import EagerEngine
-from export.deploy_graph import DeployGraph, deployable
+from export.deploy_graph import DeployGraph
 from export.graph_file import write_graph
 from export.intermediate_representation import write_ir
-from export.quiet import quiet
+from export.naive import open_naive, write_naive_graph
 from runtime.benchmark import Candidate, Measured, matrix_rate_gflops, measure
 from runtime.engines import Engine, open_engine
 
@@ -47,34 +43,6 @@ SIZE = Size(256, 256)
 BLOCKS = 10
 """More than elsewhere: with three, one slow moment of a shared machine turned a ratio of 1.1 into 0.8."""
 RESULTS = Path(__file__).parent / "results"
-
-
-class NaiveEngine(Engine):
-    """A float graph, called by ``infer``, with NumPy around it."""
-
-    def __init__(self, infer: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
-        self._infer = infer
-        self.size, self.batch, self.device, self.threads = SIZE, 1, "cpu", usable_cores()
-
-    def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return array_to_frames(self._infer(frames_to_array(frames)))
-
-
-def naive_onnx(path: Path) -> Engine:
-    """The naive graph in ONNX Runtime, with the session settings of the fused one."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
-    options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return NaiveEngine(lambda images: session.run(None, {name: images})[0])
-
-
-def naive_openvino(path: Path) -> Engine:
-    """The naive graph in OpenVINO, with the settings of the fused one."""
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
-    return NaiveEngine(lambda images: request.infer([images], share_inputs=True)[0])
 
 
 def candidates(width: int, folder: Path) -> list[Candidate]:
@@ -86,16 +54,16 @@ def candidates(width: int, folder: Path) -> list[Candidate]:
     write_graph(fused, graph, InputShape(size=SIZE))
     frames = facade_pair(0).labels[np.newaxis]
     write_ir(fused, fused_ir, Precision.FP32)
-    with quiet():
-        bare = deployable(generator, Normalization.RUNNING)
-        program = torch.onnx.export(bare, (torch.zeros(1, 3, *SIZE),), dynamo=True, verbose=False)
-        assert program is not None
-        program.save(str(naive), external_data=False)
+    write_naive_graph(naive, generator, Normalization.RUNNING, SIZE)
+
+    def open_naively(target: str) -> Engine:
+        return open_naive(target, naive, generator.config, SIZE, threads=usable_cores())
+
     return [
         Candidate(name="fused, ONNX Runtime", open=lambda: open_engine("onnx", fused), frames=frames),
-        Candidate(name="naive + NumPy, ONNX Runtime", open=lambda: naive_onnx(naive), frames=frames),
+        Candidate(name="naive + NumPy, ONNX Runtime", open=lambda: open_naively("onnx"), frames=frames),
         Candidate(name="fused, OpenVINO", open=lambda: open_engine("openvino", fused_ir), frames=frames),
-        Candidate(name="naive + NumPy, OpenVINO", open=lambda: naive_openvino(naive), frames=frames),
+        Candidate(name="naive + NumPy, OpenVINO", open=lambda: open_naively("openvino"), frames=frames),
         Candidate(
             name="eager PyTorch + NumPy",
             open=lambda: EagerEngine(generator, SIZE, batch=2, threads=usable_cores()),

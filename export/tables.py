@@ -25,14 +25,20 @@ class Row:
     batch: int = 1
     reason: str | None = None
     recommended: bool = False
+    measured_fps: float | None = None
+    """Frames a second that were counted with several calls under way, where they were."""
 
     @property
     def fps(self) -> float | None:
-        """Frames a second at the median latency."""
+        """Frames a second: those that were counted, else those of the median latency."""
+        if self.measured_fps is not None:
+            return self.measured_fps
         return None if self.latency is None else 1000 * self.batch / self.latency.p50
 
 
-def artifact_row(artifact: Artifact, manifest: Manifest, *, latency: Latency | None = None) -> Row:
+def artifact_row(
+    artifact: Artifact, manifest: Manifest, *, latency: Latency | None = None, measured_fps: float | None = None
+) -> Row:
     """The line of ``artifact``, with ``latency`` in the place of the manifest's if one was measured since."""
     return Row(
         title=" ".join([TARGETS[artifact.target].title, *_shape_words(artifact)]),
@@ -44,6 +50,7 @@ def artifact_row(artifact: Artifact, manifest: Manifest, *, latency: Latency | N
         batch=artifact.batch,
         reason=artifact.reason,
         recommended=artifact.name == manifest.recommended,
+        measured_fps=measured_fps,
     )
 
 
@@ -76,6 +83,8 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 COLUMNS = ("format", "type", "MB", "PSNR", "SSIM", "step", "p50", "p90", "p99", "fps", "status")
+LEFT_COLUMNS = (0, 1, len(COLUMNS) - 1)
+"""Those of words; figures stand on the right."""
 CAPTION = "PSNR in dB, step: largest difference of 255, both against the original; p50 to p99 in milliseconds a call"
 
 
@@ -92,14 +101,22 @@ def artifact_table(rows: Sequence[Row], *, title: str) -> Table:
         pad_edge=False,
         show_edge=False,
     )
-    last = len(COLUMNS) - 1
     for i, column in enumerate(COLUMNS):
-        table.add_column(
-            column, justify="left" if i in (0, 1, last) else "right", no_wrap=True, min_width=7 if i == last else None
-        )
+        left, last = i in LEFT_COLUMNS, i == len(COLUMNS) - 1
+        table.add_column(column, justify="left" if left else "right", no_wrap=True, min_width=7 if last else None)
     for row in rows:
         table.add_row(*cells(row), style="bold green" if row.recommended else None)
     return table
+
+
+def markdown_table(rows: Sequence[Row]) -> str:
+    """The same in Markdown, the recommended line in bold."""
+    kinds = ["---" if i in LEFT_COLUMNS else "---:" for i in range(len(COLUMNS))]
+    lines = [COLUMNS, kinds]
+    for row in rows:
+        texts = [text.replace("|", "\\|") for text in cells(row)]
+        lines.append([f"**{text}**" if row.recommended and text else text for text in texts])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def notes(rows: Sequence[Row], left_out: Sequence[LeftOut] = ()) -> list[str]:

@@ -139,22 +139,53 @@ def test_show_me_the_bundle_and_run_it(exported: Exported, tmp_path: Path) -> No
     assert video.stat().st_size > 0
 
 
-def test_bench_times_everything_beside_the_baseline(exported: Exported, tmp_path: Path) -> None:
+def test_bench_times_everything_beside_the_baselines(exported: Exported, tmp_path: Path) -> None:
     home, manifest = exported
-    plot = tmp_path / "plot.png"
-    done = p2p("export.bench_command", "--json", "--runs", "12", "--plot", plot, cwd=home)
+    plot, table = tmp_path / "plot.png", tmp_path / "table.md"
+    done = p2p("export.bench_command", "--json", "--runs", "12", "--plot", plot, "--markdown", table, cwd=home)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
+    assert (report["runs"], report["blocks"], report["depth"]) == (12, 6, 1)
     rows = {row["name"]: row for row in report["artifacts"]}
-    assert rows.keys() == {row["files"][0]["name"] for row in manifest["artifacts"]} | {"PyTorch eager"}
+    baselines = {"PyTorch eager", "naive ONNX", "naive OpenVINO"}
+    assert rows.keys() == {row["files"][0]["name"] for row in manifest["artifacts"]} | baselines
     for row in rows.values():
         if row["latency_ms"]:
+            assert [len(block) for block in row["raw_ms_blocks"]] == [2] * 6
             assert len(row["raw_ms"]) == row["latency_ms"]["runs"] == 12
             assert row["latency_ms"]["p50"] == pytest.approx(float(np.percentile(row["raw_ms"], 50)), abs=1e-3)
             assert row["latency_ms"]["p99"] is None, "12 runs carry no 99th percentile"
         else:
             assert row["reason"]
-    assert rows["PyTorch eager"]["latency_ms"] is not None
+        assert f"| {row['precision']} |" in table.read_text(encoding="utf-8") or row["recommended"]
+    assert all(rows[name]["latency_ms"] for name in baselines)
     assert plot.read_bytes().startswith(b"\x89PNG")
-    assert "PyTorch eager" in done.stderr
+    for text in (done.stderr, table.read_text(encoding="utf-8")):
+        assert baselines <= {name for name in baselines if name in text}
+        assert "12 calls each in 6 blocks" in text
+        assert f"onnxruntime {report['libraries']['onnxruntime']}" in text
     assert report["fingerprint"] == manifest["fingerprint"]
+
+
+def test_bench_counts_throughput_and_compares(exported: Exported, tmp_path: Path) -> None:
+    home, manifest = exported
+    given = ("--json", "--runs", "12", "--no-baselines", "--throughput")
+    first = p2p("export.bench_command", *given, cwd=home)
+    assert first.returncode == 0, first.stderr
+    report = json.loads(first.stdout)
+    rows = {row["name"]: row for row in report["artifacts"]}
+    assert rows.keys() == {row["files"][0]["name"] for row in manifest["artifacts"]}
+    assert report["depth"] == 2
+    for row in rows.values():
+        if row["latency_ms"]:
+            assert row["fps"] == pytest.approx(12 / sum(row["block_seconds"]), rel=0.01)
+    old = tmp_path / "old.json"
+    old.write_text(first.stdout, encoding="utf-8")
+    again = p2p("export.bench_command", *given, "--compare", old, cwd=home)
+    assert again.returncode == 0, again.stderr
+    changes = json.loads(again.stdout)["changes"]
+    assert changes["not_comparable"] is None
+    assert {change["name"] for change in changes["changes"]} == rows.keys()
+    assert f"compared with {old}" in again.stderr
+    other = p2p("export.bench_command", "--json", "--runs", "2", "--no-baselines", "--compare", old, cwd=home)
+    assert "it was measured with 2 calls under way" in json.loads(other.stdout)["changes"]["not_comparable"]

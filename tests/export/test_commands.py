@@ -93,6 +93,20 @@ def test_bench_plots_only_what_it_can_write(exported: tuple[Path, dict[str, obje
     assert "cannot be written to" in line
 
 
+def test_bench_says_what_it_needs_before_it_measures(exported: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
+    bundle = exported[0] / "exports" / "small"
+    (tmp_path / "table.md").mkdir()
+    (tmp_path / "old.json").write_text("{}", encoding="utf-8")
+    for given, words in {
+        ("--markdown", "table.txt"): "table.txt: the table is written as .md",
+        ("--markdown", "table.md"): "table.md is a folder",
+        ("--compare", "old.json"): "old.json is no report of a benchmark",
+        ("--compare", "missing.json"): "missing.json cannot be read",
+        ("--depth", "3"): "--depth is how many calls --throughput keeps under way",
+    }.items():
+        assert words in refused("export.bench_command", bundle, *given, cwd=tmp_path)
+
+
 @pytest.mark.parametrize("module", ["export.command", "export.bench_command", "export.demo_command"])
 def test_help_answers_without_loading_anything_heavy(module: str, tmp_path: Path) -> None:
     code = f"""
