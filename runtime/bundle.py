@@ -6,13 +6,13 @@ from typing import Final
 
 from core.atomic import find_latest
 from core.conditions import Condition
-from core.errors import BundleError, InvalidInputError, UnavailableError
+from core.errors import BundleError, EdgeError, InvalidInputError, UnavailableError
 from core.formats import TARGETS
 from core.frames import Size, check_multiple
 from core.machine import this_machine
-from core.manifest import Artifact, Manifest, Status, read_manifest, verify_files
+from core.manifest import Artifact, Latency, Manifest, Status, read_manifest, verify_files
 from core.precision import Precision
-from runtime.engines import Engine, open_engine
+from runtime.engines import Engine, find_device, open_engine
 
 EXPORTS: Final = Path("exports")
 BUILT_IN: Final = "builtin:"
@@ -39,7 +39,12 @@ class Bundle:
         return f"{BUILT_IN}{self.folder.name}" if self.built_in else str(self.folder)
 
     def choose(
-        self, *, target: str | None = None, precision: Precision | None = None, size: Size | None = None
+        self,
+        *,
+        target: str | None = None,
+        precision: Precision | None = None,
+        size: Size | None = None,
+        device: str | None = None,
     ) -> Artifact:
         """The fastest faithful artifact, of ``target`` and ``precision`` where they are given.
 
@@ -49,26 +54,37 @@ class Bundle:
         On the machine that made the bundle that is the measured order; elsewhere the same order is the best guess.
         An artifact that failed its gate, or was never run, is taken only when target and precision ask for it alone.
 
+        With a ``device`` (as ``runtime.engines.parse_device`` gives it), only what can run there is looked at, and
+        latencies of other devices count for nothing.
+
         Raises:
             InvalidInputError: if the bundle has no such artifact.
-            MissingDependencyError, UnavailableError: if none of them can be used here, with the reason of the first.
+            MissingDependencyError, UnavailableError: if none of them can be used here, with the reason of the first;
+                or none on ``device``, with a reason for each target.
         """
-        fitting = self._fitting(target, precision, size)
+        fitting = self._fitting(target, precision, size, device)
         if target is not None and precision is not None:
             return fitting[0]
-        return self._rank(fitting)[0]
+        return self._rank(fitting, device)[0]
 
     def usable(
-        self, *, target: str | None = None, precision: Precision | None = None, size: Size | None = None
+        self,
+        *,
+        target: str | None = None,
+        precision: Precision | None = None,
+        size: Size | None = None,
+        device: str | None = None,
     ) -> list[Artifact]:
         """All artifacts that ``choose`` would take on some machine, in the order of the manifest's latencies.
 
         Raises:
             as ``choose``.
         """
-        return self._rank(self._fitting(target, precision, size))
+        return self._rank(self._fitting(target, precision, size, device), device)
 
-    def _fitting(self, target: str | None, precision: Precision | None, size: Size | None) -> list[Artifact]:
+    def _fitting(
+        self, target: str | None, precision: Precision | None, size: Size | None, device: str | None
+    ) -> list[Artifact]:
         fitting = [
             artifact
             for artifact in self._of_size(size)
@@ -77,9 +93,23 @@ class Bundle:
         if not fitting:
             known = ", ".join(f"{artifact.target} {artifact.precision}" for artifact in self.manifest.artifacts)
             raise InvalidInputError(f"{self.folder} has no artifact of that target and precision; it has: {known}")
-        return fitting
+        return fitting if device is None else self._able(fitting, device)
 
-    def _rank(self, fitting: list[Artifact]) -> list[Artifact]:
+    def _able(self, fitting: list[Artifact], device: str) -> list[Artifact]:
+        """Those of ``fitting`` whose engines have ``device``."""
+        obstacles: dict[str, str] = {}
+        for target in dict.fromkeys(artifact.target for artifact in fitting):
+            try:
+                find_device(target, device)
+            except EdgeError as error:
+                obstacles[target] = str(error)
+        able = [artifact for artifact in fitting if artifact.target not in obstacles]
+        if not able:
+            reasons = "; ".join(f"{target}: {reason}" for target, reason in obstacles.items())
+            raise UnavailableError(f"no artifact of {self.title} that was asked for can run on {device}: {reasons}")
+        return able
+
+    def _rank(self, fitting: list[Artifact], device: str | None) -> list[Artifact]:
         usable = [artifact for artifact in fitting if self._usable(artifact)]
         if not usable:
             first = fitting[0]
@@ -88,7 +118,7 @@ class Bundle:
                 f"no artifact of {self.folder} can be used here: {first.name}: {first.status}: {first.reason}; "
                 "--target and --precision together take one all the same"
             )
-        return sorted(usable, key=lambda artifact: artifact.latency_ms.p50 if artifact.latency_ms else float("inf"))
+        return by_latency(usable, device)
 
     def _of_size(self, size: Size | None) -> list[Artifact]:
         """The artifacts of ``size``, by default of the bundle's first size."""
@@ -113,7 +143,13 @@ class Bundle:
         return artifact.status is Status.PASSED
 
     def open(
-        self, artifact: Artifact, *, threads: int | None = None, depth: int = 1, spinning: bool | None = None
+        self,
+        artifact: Artifact,
+        *,
+        threads: int | None = None,
+        depth: int = 1,
+        spinning: bool | None = None,
+        device: str | None = None,
     ) -> Engine:
         """Check the artifact's files against the manifest and load it; options as of ``runtime.engines.open_engine``.
 
@@ -124,12 +160,43 @@ class Bundle:
         verify_files(self.folder, artifact)
         size = artifact.size if artifact.dynamic else None
         engine = open_engine(
-            artifact.target, self.folder / artifact.name, threads=threads, size=size, depth=depth, spinning=spinning
+            artifact.target,
+            self.folder / artifact.name,
+            threads=threads,
+            size=size,
+            depth=depth,
+            spinning=spinning,
+            device=device,
         )
         if engine.size != artifact.size:
             engine.close()
             raise BundleError(f"{artifact.name} takes {engine.size} frames, its manifest says {artifact.size}")
         return engine
+
+
+def recorded_latency(artifact: Artifact, device: str | None) -> Latency | None:
+    """What the manifest says of ``artifact`` on ``device`` (None: on the one that its engine takes by itself).
+
+    None if it was not measured, or on another device.
+
+    Raises:
+        MissingDependencyError, UnavailableError: if its engine has no such device.
+    """
+    latency = artifact.latency_ms
+    if latency is None or device is None or latency.device == find_device(artifact.target, device):
+        return latency
+    return None
+
+
+def by_latency(artifacts: list[Artifact], device: str | None) -> list[Artifact]:
+    """``artifacts``, those that were recorded as the fastest on ``device`` first."""
+    recorded = {artifact.name: recorded_latency(artifact, device) for artifact in artifacts}
+
+    def p50(artifact: Artifact) -> float:
+        latency = recorded[artifact.name]
+        return latency.p50 if latency else float("inf")
+
+    return sorted(artifacts, key=p50)
 
 
 def open_bundle(place: str | Path | None = None, *, condition: Condition | None = None) -> Bundle:

@@ -65,6 +65,13 @@ def run(
     target: Annotated[str | None, typer.Option(help="Engine, such as onnx. [default: the fastest faithful]")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, fp16 or int8. [default: the fastest faithful]")] = None,
     size: Annotated[str | None, typer.Option(help="Of a bundle with several, or dynamic. [default: its first]")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Where it runs: cpu, cuda, cuda:1, or what OpenVINO calls a device (GPU, NPU, AUTO). "
+            "[default: the engine's own]"
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, max=512, help="CPU threads of the engine. [default: all]")
     ] = None,
@@ -144,6 +151,7 @@ def run(
         target=target,
         precision=choose(Precision, precision),
         size=None if size is None else parse_size(size),
+        device=device,
         threads=threads,
         depth=depth,
         hold_fps=hold_fps,

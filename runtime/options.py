@@ -36,8 +36,9 @@ class StreamOptions:
         edges: thresholds of the condition ``edges``.
         fit, mirror, rotate, half: as in ``core.geometry.Geometry``.
         target, precision, size: which artifacts may be taken.
+        device: where they are to run, as ``runtime.engines.open_engine`` takes it; None: where each does by itself.
         threads: CPU threads of the engine.
-        depth: frames that the engine works on at a time; None: one where somebody watches, else one for each core.
+        depth: frames that the engine works on at a time; None: one where somebody watches, else two for files where there are two cores.
         hold_fps: frames a second that are to be held.
         skip_still: threshold in 8-bit steps.
         csv: a file for the figures of every frame.
@@ -61,6 +62,7 @@ class StreamOptions:
     target: str | None = None
     precision: Precision | None = None
     size: Size | None = None
+    device: str | None = None
     threads: int | None = None
     depth: int | None = None
     hold_fps: float | None = None

@@ -1,25 +1,26 @@
 """Which artifact of a bundle to run on this machine: measured, not guessed.
 
 Where the bundle was made on this machine, its manifest knows. Elsewhere the artifacts are timed for about two seconds,
-once: the figures are kept for this machine, bundle and engine versions.
+once: the figures are kept for this machine, bundle, device and engine versions.
 """
 
 import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from core.cache_folder import keep_cached, read_cached
-from core.errors import EdgeError, UnavailableError
+from core.errors import EdgeError, MissingDependencyError, UnavailableError
 from core.frames import Size
 from core.machine import library_versions, this_machine
 from core.manifest import Artifact
 from core.precision import Precision
-from runtime.bundle import Bundle
+from runtime.bundle import Bundle, by_latency, recorded_latency
+from runtime.engines import parse_device
 from runtime.latency import NS_PER_MS, percentiles
 
 PROBE_SECONDS: Final = 2.0
@@ -42,12 +43,14 @@ class Choice:
         reason: why this one, for a line that people read.
         usable: all that could be run instead, the fastest first; ``artifact`` among them.
         holds: whether it holds the frame rate that was asked for; None if none was.
+        device: what they are to run on; None: what each engine takes by itself.
     """
 
     artifact: Artifact
     reason: str
     usable: tuple[Artifact, ...]
     holds: bool | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def choose_artifact(
     precision: Precision | None = None,
     size: Size | None = None,
     threads: int | None = None,
+    device: str | None = None,
     hold_fps: float | None = None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Choice:
@@ -76,40 +80,71 @@ def choose_artifact(
         precision: only of this one.
         size: of the frames; default: the bundle's first.
         threads: CPU threads of the engine; default: all.
+        device: where it is to run, as ``runtime.engines.open_engine`` takes it; only artifacts that can, and figures
+            that were measured there, are considered.
         hold_fps: frames a second that are to be held; artifacts are then measured at every start.
         say: told when the start takes longer because something is measured.
 
     Raises:
-        InvalidInputError: if the bundle has no such artifact.
-        MissingDependencyError, UnavailableError: if none of them can be used here.
+        InvalidInputError: if the bundle has no such artifact, or ``device`` is no name of one.
+        MissingDependencyError, UnavailableError: if none of them can be used here, or on ``device``.
     """
+    device = parse_device(device)
     if target is not None and precision is not None:
-        artifact = bundle.choose(target=target, precision=precision, size=size)
-        rest = [other for other in bundle.usable(size=size) if other.name != artifact.name]
+        artifact = bundle.choose(target=target, precision=precision, size=size, device=device)
         if hold_fps is None:
-            return Choice(artifact=artifact, reason="as asked", usable=(artifact, *rest))
+            usable = (artifact, *_others(bundle, artifact, size, device))
+            return Choice(artifact=artifact, reason="as asked", usable=usable, device=device)
         candidates = [artifact]
     else:
-        candidates = bundle.usable(target=target, precision=precision, size=size)
+        candidates = bundle.usable(target=target, precision=precision, size=size, device=device)
     if hold_fps is not None:
         say(f"measuring {len(candidates)} artifact{'s' * (len(candidates) > 1)} for {hold_fps:g} fps")
-        return _holding(candidates, _measure(bundle, candidates, threads), hold_fps)
+        choice = _holding(candidates, _measure(bundle, candidates, threads, device), hold_fps)
+    else:
+        choice = _fastest(bundle, candidates, threads, device, say)
+    return replace(choice, device=device)
+
+
+def _others(bundle: Bundle, artifact: Artifact, size: Size | None, device: str | None) -> list[Artifact]:
+    """What could be run instead of ``artifact``, which was asked for and need not be one of them."""
+    try:
+        return [other for other in bundle.usable(size=size, device=device) if other.name != artifact.name]
+    except (MissingDependencyError, UnavailableError):
+        return []
+
+
+def _fastest(
+    bundle: Bundle,
+    candidates: list[Artifact],
+    threads: int | None,
+    device: str | None,
+    say: Callable[[str], None],
+) -> Choice:
+    """By what the manifest says of this machine and device, or else by a probe."""
     if len(candidates) == 1:
         return Choice(artifact=candidates[0], reason="the only one that fits", usable=tuple(candidates))
-    if bundle.manifest.fingerprint == this_machine().fingerprint and all(one.latency_ms for one in candidates):
-        ranked = sorted(candidates, key=lambda one: one.latency_ms.p50 if one.latency_ms else float("inf"))
+    here = bundle.manifest.fingerprint == this_machine().fingerprint
+    if here and all(recorded_latency(one, device) for one in candidates):
+        ranked = by_latency(candidates, device)
         return Choice(artifact=ranked[0], reason="the fastest when it was exported here", usable=tuple(ranked))
-    return _fastest(bundle, candidates, threads, say)
+    return _probed(bundle, candidates, threads, device, say)
 
 
-def _fastest(bundle: Bundle, candidates: list[Artifact], threads: int | None, say: Callable[[str], None]) -> Choice:
-    """By what is remembered of this machine, or else by a probe that is then remembered."""
-    name = _cache_name(bundle, candidates, threads)
+def _probed(
+    bundle: Bundle,
+    candidates: list[Artifact],
+    threads: int | None,
+    device: str | None,
+    say: Callable[[str], None],
+) -> Choice:
+    """By what is remembered of this machine and device, or else by a probe that is then remembered."""
+    name = _cache_name(bundle, candidates, threads, device)
     timings = _parse(read_cached(name))
     reason = "the fastest when it was measured here"
     if set(timings) != {candidate.name for candidate in candidates}:
         say(f"measuring {len(candidates)} artifacts on this machine for about {PROBE_SECONDS:g} s (remembered)")
-        timings = _measure(bundle, candidates, threads)
+        timings = _measure(bundle, candidates, threads, device)
         reason = "the fastest, measured just now"
         kept = {name: [timing.p50, timing.p90] for name, timing in timings.items()}
         keep_cached(name, json.dumps(kept).encode())
@@ -135,7 +170,7 @@ def _p50(timings: dict[str, Timing], artifact: Artifact) -> float:
     return timings[artifact.name].p50 if artifact.name in timings else float("inf")
 
 
-def _measure(bundle: Bundle, candidates: list[Artifact], threads: int | None) -> dict[str, Timing]:
+def _measure(bundle: Bundle, candidates: list[Artifact], threads: int | None, device: str | None) -> dict[str, Timing]:
     """Time all ``candidates``; those that cannot be loaded after all are missing.
 
     Raises:
@@ -147,7 +182,7 @@ def _measure(bundle: Bundle, candidates: list[Artifact], threads: int | None) ->
     for order in (candidates, candidates[::-1])[:ROUNDS]:
         for candidate in order:
             try:
-                values.setdefault(candidate.name, []).extend(_time(bundle, candidate, threads, share))
+                values.setdefault(candidate.name, []).extend(_time(bundle, candidate, threads, device, share))
             except EdgeError as error:
                 failures.append(error)
     timings = {}
@@ -161,10 +196,10 @@ def _measure(bundle: Bundle, candidates: list[Artifact], threads: int | None) ->
     return timings
 
 
-def _time(bundle: Bundle, artifact: Artifact, threads: int | None, seconds: float) -> list[float]:
+def _time(bundle: Bundle, artifact: Artifact, threads: int | None, device: str | None, seconds: float) -> list[float]:
     noise = np.random.default_rng(0).integers(0, 256, (*artifact.size, 3), dtype=np.uint8)
     milliseconds: list[float] = []
-    with bundle.open(artifact, threads=threads) as engine:
+    with bundle.open(artifact, threads=threads, device=device) as engine:
         for _ in range(WARM_UP):
             engine.translate(noise)
         end = time.perf_counter() + seconds
@@ -175,11 +210,11 @@ def _time(bundle: Bundle, artifact: Artifact, threads: int | None, seconds: floa
     return milliseconds
 
 
-def _cache_name(bundle: Bundle, candidates: list[Artifact], threads: int | None) -> str:
+def _cache_name(bundle: Bundle, candidates: list[Artifact], threads: int | None, device: str | None) -> str:
     """Different for all that the figures depend on."""
     versions = {name: version for name, version in library_versions().items() if name in ("onnxruntime", "openvino")}
     files = [(one.name, one.files[0].sha256, one.size) for one in candidates]
-    parts = json.dumps([this_machine().fingerprint, files, threads, versions])
+    parts = json.dumps([this_machine().fingerprint, files, threads, versions, device])
     return f"probe-{hashlib.sha256(parts.encode()).hexdigest()[:32]}.json"
 
 

@@ -58,6 +58,7 @@ def run_stream(
         precision=options.precision,
         size=options.size,
         threads=options.threads,
+        device=options.device,
         hold_fps=options.hold_fps,
         say=say,
     )

@@ -47,7 +47,7 @@ class Translator(Closing):
 
         Args:
             bundle: an opened bundle.
-            choice: the artifact, and those that ``next_artifact`` goes through.
+            choice: the artifact, those that ``next_artifact`` goes through, and the device that they run on.
             geometry: how frames are fitted; its size is the artifact's.
             condition: what is made of a fitted frame.
             edges: thresholds for ``Condition.EDGES``; default: those of training.
@@ -67,6 +67,7 @@ class Translator(Closing):
         self._native_size = native_size
         self._threads = threads
         self._others = choice.usable
+        self._device = choice.device
         self._depth = depth
         self._engine = self._load(choice.artifact)
         self._lock = threading.Lock()
@@ -134,7 +135,7 @@ class Translator(Closing):
 
     def _load(self, artifact: Artifact) -> Engine:
         # Threads that spin while they wait take what decoding and output need (docs/runtime.md has the figures).
-        return self.bundle.open(artifact, threads=self._threads, depth=self._depth, spinning=False)
+        return self.bundle.open(artifact, threads=self._threads, depth=self._depth, spinning=False, device=self._device)
 
     def _load_next(self) -> None:
         names = [other.name for other in self._others]
@@ -170,6 +171,7 @@ def open_translator(
     target: str | None = None,
     precision: str | Precision | None = None,
     size: Size | None = None,
+    device: str | None = None,
     condition: str | Condition | None = None,
     fit: str | Fit = Fit.CROP,
     mirror: bool = False,
@@ -185,6 +187,9 @@ def open_translator(
         target: such as ``onnx``; default: any.
         precision: ``fp32``, ``fp16`` or ``int8``; default: any.
         size: of a bundle with several.
+        device: where it is to run: ``cpu``, ``cuda`` or ``cuda:1`` (the second GPU), or what OpenVINO calls a device
+            (``GPU``, ``NPU``, ``AUTO``); only artifacts that can are considered. Default: where each engine runs by
+            itself. ``device`` of what this gives says where that really is.
         condition: what is made of a frame first; default: the bundle's.
         fit: ``crop``, ``letterbox`` or ``stretch``.
         mirror: exchange left and right.
@@ -198,7 +203,12 @@ def open_translator(
     """
     opened = open_bundle(bundle)
     choice = choose_artifact(
-        opened, target=target, precision=Precision(precision) if precision else None, size=size, threads=threads
+        opened,
+        target=target,
+        precision=Precision(precision) if precision else None,
+        size=size,
+        threads=threads,
+        device=device,
     )
     return Translator(
         opened,

@@ -15,12 +15,13 @@ from runtime.engines.under_way import UnderWay
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """How an artifact is to be loaded, as ``open_engine`` says."""
+    """How an artifact is to be loaded, as ``open_engine`` says; ``device`` as ``parse_device`` gives it."""
 
     threads: int
     size: Size | None = None
     depth: int = 1
     spinning: bool | None = None
+    device: str | None = None
 
 
 class Engine(Closing, ABC):

@@ -1,7 +1,8 @@
 """The few calls of the CUDA runtime that an engine needs."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ class CudaCalls:
 
     def __init__(self, bindings: ModuleType) -> None:
         self._api = bindings
+        self._index = 0
         self._device: list[int] = []
         self._host: list[int] = []
         self._streams: list[int] = []
@@ -26,8 +28,12 @@ class CudaCalls:
             raise UnavailableError(f"CUDA could not {what}: {getattr(answer[0], 'name', answer[0])}")
         return answer[1] if len(answer) > 1 else None
 
-    def device_name(self, title: str) -> str:
-        """The first GPU, as ``cuda:0`` and its name; if there is none, an error that says what ``title`` needs."""
+    def open_device(self, title: str, index: int = 0) -> str:
+        """Take the GPU of this ``index`` for what is done while ``active``; gives ``cuda:0`` (its index) and its name.
+
+        Raises:
+            UnavailableError: if there is none, with what ``title`` needs, or none of this index, with those there are.
+        """
         advice = f"{title} engines run on an NVIDIA GPU, and CUDA finds none here"
         try:
             answer = self._api.cudaGetDeviceCount()
@@ -35,8 +41,27 @@ class CudaCalls:
             raise UnavailableError(f"{advice} (no CUDA driver): choose another target") from error
         if int(answer[0]) != 0 or answer[1] < 1:
             raise UnavailableError(f"{advice} ({getattr(answer[0], 'name', answer[0])}): choose another target")
-        name = self._check(self._api.cudaGetDeviceProperties(0), "name the GPU").name
-        return f"cuda:0 {bytes(name).split(bytes(1))[0].decode()}"
+        if index >= answer[1]:
+            there = ", ".join(self._device_name(one) for one in range(answer[1]))
+            raise UnavailableError(f"CUDA finds no GPU cuda:{index} here, only {there}: choose another --device")
+        self._index = index
+        return self._device_name(index)
+
+    def _device_name(self, index: int) -> str:
+        name = self._check(self._api.cudaGetDeviceProperties(index), "name the GPU").name
+        return f"cuda:{index} {bytes(name).split(bytes(1))[0].decode()}"
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Let this thread's calls go to the GPU that was opened, and then to the first one again, as from its begin."""
+        if self._index == 0:
+            yield
+            return
+        self._check(self._api.cudaSetDevice(self._index), f"use GPU {self._index}")
+        try:
+            yield
+        finally:
+            self._check(self._api.cudaSetDevice(0), "use the first GPU again")
 
     def stream(self) -> int:
         """A stream that does not wait for the default one."""

@@ -22,7 +22,32 @@ from core.formats import TARGETS
 from core.frames import Size
 from runtime.engines.base import Engine, EngineSettings
 from runtime.engines.cuda_calls import CudaCalls
+from runtime.engines.devices import cuda_index
 from runtime.engines.tensorrt_log import collecting_logger
+
+
+def find_device(named: str, *, flavour: str, cuda: ModuleType | None = None) -> str:
+    """The GPU that ``named`` (``cuda``, ``cuda:1``) means, as engines report it: ``cuda:1`` and its name.
+
+    Args:
+        named: what the user calls it.
+        flavour: ``tensorrt`` or ``tensorrt_rtx``.
+        cuda: the CUDA runtime bindings; default: ``cuda.bindings.runtime``.
+
+    Raises:
+        UnavailableError: if it is no NVIDIA GPU, or not here.
+    """
+    return _open_cuda(named, flavour, cuda)[1]
+
+
+def _open_cuda(named: str | None, flavour: str, cuda: ModuleType | None) -> tuple[CudaCalls, str]:
+    """CUDA, with the GPU ``named`` or the first one; and what that is."""
+    title = TARGETS[flavour].title
+    index = 0 if named is None else cuda_index(named)
+    if index is None:
+        raise UnavailableError(f"{title} runs on cuda (cuda:1 for the second GPU), not on {named}")
+    calls = CudaCalls(cuda or importlib.import_module("cuda.bindings.runtime"))
+    return calls, calls.open_device(title, index)
 
 
 class CudaPlanEngine(Engine):
@@ -45,7 +70,7 @@ class CudaPlanEngine(Engine):
 
         Args:
             path: a file that ``p2p-export`` wrote.
-            settings: threads are recorded only: the work is the GPU's.
+            settings: threads are recorded only: the work is the GPU's, of its ``device`` or else of the first one.
             flavour: ``tensorrt`` or ``tensorrt_rtx``.
             trt: the TensorRT module; default: the flavour's own.
             cuda: the CUDA runtime bindings; default: ``cuda.bindings.runtime``.
@@ -54,19 +79,23 @@ class CudaPlanEngine(Engine):
             UnavailableError: if there is no NVIDIA GPU or driver, or the plan is not for this GPU or library version.
             InvalidInputError: for a size that the plan does not take, or none where it takes several.
         """
-        title = TARGETS[flavour].title
         trt = trt or importlib.import_module(TARGETS[flavour].modules[0])
-        self._cuda = CudaCalls(cuda or importlib.import_module("cuda.bindings.runtime"))
-        self.device = self._cuda.device_name(title)
+        self._cuda, self.device = _open_cuda(settings.device, flavour, cuda)
         self.threads, self.depth = settings.threads, settings.depth
         self._log = collecting_logger(trt)
         self._slots: list[_Slot] = []
         self._kernels: _Kernels | None = None
+        with self._cuda.active():
+            self._load(path, trt, flavour, settings.size)
+
+    def _load(self, path: Path, trt: ModuleType, flavour: str, size: Size | None) -> None:
+        """Read the plan and prepare it; what fails gives everything back."""
         content = path.read_bytes()
         self._plan = trt.Runtime(self._log).deserialize_cuda_engine(content)
         if self._plan is None:
+            reader = f"{TARGETS[flavour].title} {trt.__version__}"
             raise UnavailableError(
-                f"{path.name} cannot be read by {title} {trt.__version__} on {self.device}: export it on this machine"
+                f"{path.name} cannot be read by {reader} on {self.device}: export it on this machine"
                 + f" ({self._log.errors[0]})" * bool(self._log.errors)
             )
         try:
@@ -74,7 +103,7 @@ class CudaPlanEngine(Engine):
                 digest = hashlib.sha256(content).hexdigest()[:16]
                 self._kernels = _Kernels(self._plan, trt, f"{flavour}-{trt.__version__}-{self.device}-{digest}")
                 self._log.errors.clear()  # what it thinks of old kernels is no reason for what follows
-            self._prepare(trt, settings.size)
+            self._prepare(trt, size)
         except BaseException:
             self.close()
             raise
@@ -123,15 +152,21 @@ class CudaPlanEngine(Engine):
         return self._start(frames, 0)()
 
     def _start(self, frames: NDArray[np.uint8], slot: int) -> Callable[[], NDArray[np.uint8]]:
-        self._slots[slot].start(frames)
-        return self._slots[slot].finish
+        with self._cuda.active():
+            self._slots[slot].start(frames)
+        return lambda: self._finish(slot)
+
+    def _finish(self, slot: int) -> NDArray[np.uint8]:
+        with self._cuda.active():
+            return self._slots[slot].finish()
 
     def _release(self) -> None:
         """Give everything back, in the order it depends on: work, graphs, contexts, plan, memory, streams."""
-        self._cuda.finish()
-        self._slots = []
-        self._kernels = self._plan = None
-        self._cuda.free()
+        with self._cuda.active():
+            self._cuda.finish()
+            self._slots = []
+            self._kernels = self._plan = None
+            self._cuda.free()
 
 
 class _Slot:

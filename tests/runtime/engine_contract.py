@@ -2,6 +2,7 @@
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,7 @@ class DeepEngineContract(EngineContract):
     def open_deep(self, folder: Path, depth: int) -> Engine:
         """Make the artifact in ``folder`` and load it for ``depth`` calls under way."""
 
-    @pytest.mark.parametrize("depth", [2, 3])
+    @pytest.mark.parametrize("depth", [1, 2, 3])
     def test_several_are_under_way_and_each_gives_its_own(self, tmp_path: Path, depth: int) -> None:
         frames = [np.full((*SIZE, 3), number, np.uint8) for number in range(20)]
         with self.open_deep(tmp_path, depth) as engine:
@@ -118,9 +119,40 @@ class DeepEngineContract(EngineContract):
             assert [int(one.result().max()) for one in pending] == [255 - number for number in range(20)]
             assert np.array_equal(engine.translate(frames[3]), 255 - frames[3])
 
-    def test_results_may_be_taken_in_another_thread_and_after_the_end(self, tmp_path: Path, frame: np.ndarray) -> None:
+    @pytest.mark.parametrize("depth", [1, 2, 3])
+    def test_no_more_are_under_way_than_its_depth(
+        self, tmp_path: Path, depth: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with self.open_deep(tmp_path, depth) as engine:
+            start = engine._start
+            under_way: list[int] = []
+            counts: list[int] = []
+
+            def counting(frames: np.ndarray, slot: int) -> Callable[[], np.ndarray]:
+                assert slot not in under_way, "what was begun there before was not waited for"
+                wait = start(frames, slot)
+                under_way.append(slot)
+                counts.append(len(under_way))
+
+                def finish() -> np.ndarray:
+                    translated = wait()
+                    assert under_way.pop(0) == slot, "the oldest is waited for first"
+                    return translated
+
+                return finish
+
+            monkeypatch.setattr(engine, "_start", counting)
+            pending = [engine.submit(np.full((*SIZE, 3), number, np.uint8)) for number in range(3 * depth)]
+            assert counts == [min(number, depth) for number in range(1, 3 * depth + 1)]
+            assert len(under_way) == depth, "the newest are still under way"
+            assert [int(one.result().min()) for one in pending] == [255 - number for number in range(3 * depth)]
+
+    @pytest.mark.parametrize("depth", [1, 2, 3])
+    def test_results_may_be_taken_in_another_thread_and_after_the_end(
+        self, tmp_path: Path, frame: np.ndarray, depth: int
+    ) -> None:
         answers: list[np.ndarray] = []
-        with self.open_deep(tmp_path, 2) as engine:
+        with self.open_deep(tmp_path, depth) as engine:
             taken, left = engine.submit(frame), engine.submit(255 - frame)
             worker = threading.Thread(target=lambda: answers.append(taken.result()))
             worker.start()
@@ -128,13 +160,14 @@ class DeepEngineContract(EngineContract):
         assert np.array_equal(answers[0], 255 - frame)
         assert np.array_equal(left.result(), frame)
 
+    @pytest.mark.parametrize("depth", [1, 2, 3])
     def test_what_fails_comes_out_of_the_result(
-        self, tmp_path: Path, frame: np.ndarray, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, frame: np.ndarray, depth: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_arguments: object) -> None:
             raise RuntimeError("the device is gone")
 
-        with self.open_deep(tmp_path, 2) as engine:
+        with self.open_deep(tmp_path, depth) as engine:
             with monkeypatch.context() as patch:
                 patch.setattr(engine, "_start", fail)
                 pending = engine.submit(frame)

@@ -2,15 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import onnxruntime
 import pytest
 
-from core.errors import UnavailableError
+from core.errors import InvalidInputError, UnavailableError
 from core.frames import Size
 from core.manifest import Artifact
 from core.precision import Precision
 from runtime import selection
 from runtime.bundle import Bundle, open_bundle
+from runtime.engines import Engine, compiled_model, parse_device
 from runtime.selection import Timing, choose_artifact
 from tests.runtime.test_bundle import artifact, with_artifacts
 
@@ -32,9 +35,13 @@ class Probe:
     def __init__(self, **p50: float) -> None:
         self.p50 = p50
         self.calls = 0
+        self.devices: list[str | None] = []
 
-    def __call__(self, _bundle: Bundle, candidates: list[Artifact], _threads: int | None) -> dict[str, Timing]:
+    def __call__(
+        self, _bundle: Bundle, candidates: list[Artifact], _threads: int | None, device: str | None
+    ) -> dict[str, Timing]:
         self.calls += 1
+        self.devices.append(device)
         known = {one.name: self.p50[f"{one.target}_{one.precision}"] for one in candidates}
         return {name: Timing(value, 1.1 * value) for name, value in known.items()}
 
@@ -101,7 +108,7 @@ def test_what_is_asked_for_is_taken(bundle: Bundle) -> None:
 
 def test_the_probe_really_runs_artifacts(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "PROBE_SECONDS", 0.02)
-    timings = selection._measure(open_bundle(tiny_bundle), open_bundle(tiny_bundle).usable(), 1)
+    timings = selection._measure(open_bundle(tiny_bundle), open_bundle(tiny_bundle).usable(), 1, "cpu")
     (timing,) = timings.values()
     assert 0 < timing.p50 <= timing.p90
 
@@ -114,3 +121,105 @@ def test_a_probe_that_nothing_passes_says_why(tiny_bundle: Path, monkeypatch: py
     bundle = open_bundle(tiny_bundle)
     with pytest.raises(UnavailableError, match="no such device"):
         choose_artifact(bundle, hold_fps=1.0, size=Size(48, 64))
+
+
+def test_what_is_asked_for_is_taken_even_if_nothing_passed_its_gate(tiny_bundle: Path) -> None:
+    bundle = open_bundle(with_artifacts(tiny_bundle, artifact("onnx", "int8", 2.0, "failed")))
+    choice = choose_artifact(bundle, target="onnx", precision=Precision.INT8)
+    assert [one.name for one in choice.usable] == ["generator.int8.onnx"]
+    assert choice.artifact == choice.usable[0]
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime has CUDA, and OpenVINO a GPU of its own."""
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    monkeypatch.setattr(compiled_model, "available_devices", lambda: ("CPU", "GPU"))
+
+
+@pytest.mark.usefixtures("gpus")
+@pytest.mark.parametrize(
+    ("device", "targets"),
+    [
+        (None, ["onnx", "onnx", "openvino"]),
+        ("cpu", ["onnx", "onnx", "openvino"]),
+        ("cuda:1", ["onnx", "onnx"]),
+        ("GPU.0", ["openvino"]),
+    ],
+)
+def test_only_what_can_run_on_the_device_is_considered(
+    device: str | None, targets: list[str], bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "_measure", Probe(onnx_fp32=3.0, onnx_int8=9.0, openvino_fp32=5.0))
+    choice = choose_artifact(bundle, device=device)
+    assert sorted(one.target for one in choice.usable) == targets
+    assert choice.device == parse_device(device)
+
+
+@pytest.mark.usefixtures("gpus")
+def test_what_is_asked_for_by_name_must_run_on_the_device_too(bundle: Bundle) -> None:
+    choice = choose_artifact(bundle, target="onnx", precision=Precision.FP32, device="CUDA")
+    assert (choice.artifact.name, choice.device) == ("generator.fp32.onnx", "cuda")
+    assert {one.target for one in choice.usable} == {"onnx"}
+    with pytest.raises(UnavailableError, match=r"can run on cuda: openvino: OpenVINO has no device cuda here"):
+        choose_artifact(bundle, target="openvino", precision=Precision.FP32, device="cuda")
+
+
+@pytest.mark.usefixtures("gpus")
+def test_where_nothing_can_each_target_says_why_in_one_line(bundle: Bundle) -> None:
+    with pytest.raises(UnavailableError) as refusal:
+        choose_artifact(bundle, device="npu")
+    assert "can run on npu: onnx: ONNX Runtime runs on cpu and cuda" in str(refusal.value)
+    assert "; openvino: OpenVINO has no device npu here, only CPU, GPU (or AUTO)" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    with pytest.raises(InvalidInputError, match="'c p u' is not understood"):
+        choose_artifact(bundle, device="c p u")
+
+
+def test_a_missing_library_is_a_reason_as_well(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.formats.is_installed", lambda module: module != "openvino")
+    with pytest.raises(UnavailableError, match=r"openvino: .*pip install 'pix2pix-edge\[openvino\]'"):
+        choose_artifact(bundle, device="gpu")
+
+
+@pytest.mark.usefixtures("gpus")
+def test_figures_of_another_device_are_not_used(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = Probe(onnx_fp32=3.0, onnx_int8=9.0, openvino_fp32=5.0)
+    monkeypatch.setattr(selection, "_measure", probe)
+    recorded = choose_artifact(bundle, device="cpu")
+    assert (recorded.artifact.name, probe.calls) == ("generator.int8.onnx", 0), "measured on the CPU when exported"
+    assert [one.name for one in bundle.usable(device="cuda")] == ["generator.fp32.onnx", "generator.int8.onnx"]
+    probed = choose_artifact(bundle, device="cuda")
+    assert (probed.artifact.name, probe.calls) == ("generator.fp32.onnx", 1)
+    assert "measured just now: 3.0 ms" in probed.reason
+
+
+@pytest.mark.usefixtures("gpus")
+def test_what_was_measured_is_remembered_for_its_device_alone(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = Probe(onnx_fp32=3.0, onnx_int8=9.0, openvino_fp32=5.0)
+    monkeypatch.setattr(selection, "_measure", probe)
+    for device in (None, "cpu", "cuda", "cuda:1", None, "CPU", "cuda", "CUDA:1"):
+        choose_artifact(elsewhere(bundle), target="onnx", device=device)
+    assert probe.devices == [None, "cpu", "cuda", "cuda:1"]
+
+
+def test_a_promise_is_measured_on_the_device(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = Probe(onnx_fp32=3.0, onnx_int8=9.0, openvino_fp32=5.0)
+    monkeypatch.setattr(selection, "_measure", probe)
+    assert choose_artifact(bundle, device="cpu", hold_fps=30.0).device == "cpu"
+    assert probe.devices == ["cpu"]
+
+
+def test_the_probe_opens_artifacts_on_the_device(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    real = Bundle.open
+
+    def spy(bundle: Bundle, one: Artifact, **options: Any) -> Engine:
+        asked.append(options["device"])
+        return real(bundle, one, **options)
+
+    monkeypatch.setattr(selection, "PROBE_SECONDS", 0.02)
+    monkeypatch.setattr(Bundle, "open", spy)
+    choose_artifact(open_bundle(tiny_bundle), device="CPU", hold_fps=1.0)
+    assert set(asked) == {"cpu"}

@@ -5,14 +5,16 @@ import shutil
 import textwrap
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from core.errors import BundleError
-from core.manifest import Manifest, describe_file, read_manifest, write_manifest
+from core.errors import BundleError, UnavailableError
+from core.manifest import Artifact, Manifest, describe_file, read_manifest, write_manifest
 from core.precision import Precision
-from runtime.bundle import open_bundle
+from runtime.bundle import Bundle, open_bundle
+from runtime.engines import Engine
 from runtime.pipeline import run_pipeline
 from runtime.translator import Translator, open_translator
 from tests.runtime.pipeline_stand_ins import ListSink, ListSource
@@ -89,6 +91,34 @@ def test_one_that_cannot_be_loaded_is_passed_over(tiny_bundle: Path) -> None:
         wait_for(translator)
         translator(numbered_frame(5))
         assert translator.label == "onnx fp32"
+
+
+def test_it_runs_on_the_device_it_is_given_and_so_does_the_next_artifact(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    real = Bundle.open
+
+    def spy(bundle: Bundle, artifact: Artifact, **options: Any) -> Engine:
+        asked.append(options["device"])
+        return real(bundle, artifact, **options)
+
+    monkeypatch.setattr(Bundle, "open", spy)
+    frame = numbered_frame(5)
+    with open_translator(with_a_second(tiny_bundle), device="CPU") as translator:
+        assert translator.device == "cpu"
+        first = translator.label
+        translator.next_artifact()
+        wait_for(translator)
+        assert np.array_equal(translator(frame), 255 - frame)
+        assert translator.label != first
+        assert translator.device == "cpu"
+    assert asked == ["cpu", "cpu"]
+
+
+def test_a_device_that_nothing_runs_on_is_an_error(tiny_bundle: Path) -> None:
+    with pytest.raises(UnavailableError, match="can run on npu: onnx: ONNX Runtime runs on cpu and cuda"):
+        open_translator(tiny_bundle, device="NPU")
 
 
 def test_it_can_be_closed_while_the_next_is_loading(tiny_bundle: Path) -> None:

@@ -1,0 +1,347 @@
+"""Devices by name: what each engine has, and that it runs there or not at all."""
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import openvino
+import pytest
+
+from core.errors import EdgeError, InvalidInputError, UnavailableError
+from runtime.engines import Engine, EngineSettings, compiled_model, find_device, open_engine, parse_device
+from runtime.engines.compiled_model import CompiledModelEngine
+from runtime.engines.cuda_plan import CudaPlanEngine
+from runtime.engines.cuda_plan import find_device as find_gpu
+from runtime.engines.devices import cuda_index
+from tests.runtime.conftest import write_inverting_graph
+from tests.runtime.engine_contract import SIZE
+from tests.runtime.fake_gpu import FakeCuda, fake_tensorrt
+from tests.runtime.test_compiled_model import write_inverting_model
+
+CPU_ONLY = ["AzureExecutionProvider", "CPUExecutionProvider"]
+WITH_CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"), [(None, None), ("CPU", "cpu"), (" Cuda:1 ", "cuda:1"), ("GPU.0", "gpu.0"), ("AUTO", "auto")]
+)
+def test_a_device_may_be_written_in_either_case(text: str | None, named: str | None) -> None:
+    assert parse_device(text) == named
+
+
+@pytest.mark.parametrize("text", ["", " ", "cuda 1", "gpu\ncpu", "cuda:-1", "a" * 41, "µ"])
+def test_what_cannot_be_a_device_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="is not understood: give cpu, cuda") as refusal:
+        parse_device(text)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "index"), [("cuda", 0), ("cuda:0", 0), ("cuda:12", 12), ("cuda:", None), ("cuda:x", None), ("gpu", None)]
+)
+def test_which_gpu_is_meant(named: str, index: int | None) -> None:
+    assert cuda_index(named) == index
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, providers: list[str]) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+
+
+def have(monkeypatch: pytest.MonkeyPatch, *devices: str) -> None:
+    monkeypatch.setattr(compiled_model, "available_devices", lambda: devices)
+
+
+@pytest.mark.parametrize(
+    ("named", "found"), [("cpu", "cpu"), ("cuda", "cuda"), ("cuda:0", "cuda"), ("cuda:2", "cuda:2")]
+)
+def test_onnx_runtime_has_the_cpu_and_gpus(named: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(monkeypatch, WITH_CUDA)
+    assert find_device("onnx", named) == found
+
+
+def test_onnx_runtime_without_cuda_says_what_is_installed_and_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(monkeypatch, CPU_ONLY)
+    assert find_device("onnx", "cpu") == "cpu"
+    with pytest.raises(UnavailableError) as refusal:
+        find_device("onnx", "cuda")
+    assert f"ONNX Runtime {onnxruntime.__version__} as installed has no CUDAExecutionProvider" in str(refusal.value)
+    assert "only AzureExecutionProvider, CPUExecutionProvider" in str(refusal.value)
+    assert "pip install onnxruntime-gpu" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+class Session:
+    """Stands for an ONNX Runtime session that has CUDA; ``starts`` says whether that really starts."""
+
+    made: list["Session"] = []  # noqa: RUF012 (emptied by every test)
+    starts = True
+    error: Exception | None = None
+
+    def __init__(self, _path: Path, _options: object, *, providers: list[Any], enable_fallback: bool) -> None:
+        if self.error is not None:
+            raise self.error
+        self.providers = [provider for provider in providers if self.starts or provider[0] != WITH_CUDA[0]]
+        self.falls_back = enable_fallback
+        self.made.append(self)
+
+    def disable_fallback(self) -> None:
+        self.falls_back = False
+
+    def get_providers(self) -> list[str]:
+        return [name for name, _options in self.providers]
+
+    def get_provider_options(self) -> dict[str, dict[str, str]]:
+        return dict(self.providers)
+
+    def get_inputs(self) -> list[Any]:
+        return [SimpleNamespace(name="frames", type="tensor(uint8)", shape=[1, *SIZE, 3])]
+
+    get_outputs = get_inputs
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> type[Session]:
+    offer(monkeypatch, WITH_CUDA)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    for name, value in (("made", []), ("starts", True), ("error", None)):
+        monkeypatch.setattr(Session, name, value)
+    return Session
+
+
+@pytest.mark.parametrize(
+    ("device", "providers", "used"),
+    [
+        (None, WITH_CUDA, "cuda"),
+        ("cpu", ["CPUExecutionProvider"], "cpu"),
+        ("cuda", WITH_CUDA, "cuda"),
+        ("CUDA:1", WITH_CUDA, "cuda:1"),
+    ],
+)
+def test_onnx_runtime_is_given_the_device_and_reports_it(
+    device: str | None, providers: list[str], used: str, session: type[Session]
+) -> None:
+    with open_engine("onnx", Path("model.onnx"), device=device) as engine:
+        assert engine.device == used
+    (made,) = session.made
+    assert made.get_providers() == providers
+    assert not made.falls_back, "it would go on with another device than was reported"
+    if used == "cuda:1":
+        assert made.get_provider_options()["CUDAExecutionProvider"]["device_id"] == "1"
+
+
+def test_onnx_runtime_that_cannot_start_cuda_is_an_error_only_where_it_was_asked_for(session: type[Session]) -> None:
+    session.starts = False
+    with open_engine("onnx", Path("model.onnx")) as engine:
+        assert engine.device == "cpu", "the device that is really used"
+    with pytest.raises(UnavailableError, match=r"could not start it, and would run on cpu: .*driver") as failure:
+        open_engine("onnx", Path("model.onnx"), device="cuda")
+    assert "\n" not in str(failure.value)
+
+
+def test_a_gpu_that_onnx_runtime_does_not_find_is_one_line(session: type[Session]) -> None:
+    session.error = RuntimeError("CUDA failure 101: invalid device ordinal\nat line 1")
+    with pytest.raises(UnavailableError, match=r"on cuda:7 \(CUDA failure 101: invalid device ordinal\)") as failure:
+        open_engine("onnx", Path("model.onnx"), device="cuda:7")
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("available", "named", "found"),
+    [
+        (("CPU",), "cpu", "cpu"),
+        (("CPU",), "auto", "auto"),
+        (("CPU", "GPU", "NPU"), "gpu", "gpu"),
+        (("CPU", "GPU", "NPU"), "gpu.0", "gpu"),
+        (("CPU", "GPU", "NPU"), "npu", "npu"),
+        (("CPU", "GPU.0", "GPU.1"), "gpu", "gpu.0"),
+        (("CPU", "GPU.0", "GPU.1"), "gpu.1", "gpu.1"),
+    ],
+)
+def test_openvinos_devices_go_by_its_names(
+    available: tuple[str, ...], named: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have(monkeypatch, *available)
+    assert find_device("openvino", named) == found
+
+
+@pytest.mark.parametrize("named", ["gpu.2", "cuda", "fpga", "cpu.0"])
+def test_a_device_that_openvino_does_not_have_is_answered_with_those_it_has(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have(monkeypatch, "CPU", "GPU.0", "GPU.1")
+    with pytest.raises(UnavailableError, match=rf"no device {named} here, only CPU, GPU\.0, GPU\.1 \(or AUTO\)"):
+        open_engine("openvino", write_inverting_model(tmp_path / "any.xml"), size=SIZE, device=named)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("named", ["CPU", "cpu", "AUTO"])
+def test_openvino_runs_on_the_device_it_is_given(named: str, depth: int, tmp_path: Path) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    path = write_inverting_model(tmp_path / "any.xml")
+    with open_engine("openvino", path, size=SIZE, threads=1, depth=depth, device=named) as engine:
+        assert isinstance(engine, CompiledModelEngine)
+        if named != "AUTO" or openvino.Core().available_devices == ["CPU"]:
+            assert engine.device == "cpu"
+        assert np.array_equal(engine.submit(frame).result(), 255 - frame)
+        assert np.array_equal(engine.translate(frame), 255 - frame)
+
+
+def test_auto_takes_the_settings_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    have(monkeypatch, "CPU")
+    path = write_inverting_model(tmp_path / "any.xml")
+    with open_engine("openvino", path, size=SIZE, threads=1, device="auto") as engine:
+        assert isinstance(engine, CompiledModelEngine)
+        told = engine._compiled.get_property("DEVICE_PROPERTIES")["CPU"]
+        assert told["INFERENCE_NUM_THREADS"] == 1
+        assert told["INFERENCE_PRECISION_HINT"].to_string() == "f32"
+        assert told["PERFORMANCE_HINT"] == "LATENCY"
+
+
+class Accelerator:
+    """The part of OpenVINO's core that devices are asked through: a GPU that takes less than a CPU, and an NPU."""
+
+    capabilities = {"GPU": ["FP32", "FP16"], "NPU": ["FP16", "INT8"]}  # noqa: RUF012
+    known = {  # noqa: RUF012
+        "GPU": {"PERFORMANCE_HINT": "RW", "NUM_STREAMS": "RW", "INFERENCE_PRECISION_HINT": "RW"},
+        "NPU": {"PERFORMANCE_HINT": "RW", "NUM_STREAMS": "RO", "INFERENCE_PRECISION_HINT": "RW"},
+    }
+
+    def get_property(self, device: str, name: str) -> Any:
+        return self.capabilities[device] if name == "OPTIMIZATION_CAPABILITIES" else self.known[device]
+
+    def compile_model(self, _model: object, device: str, properties: dict[str, Any]) -> Any:
+        if device == "NPU":
+            raise RuntimeError("Exception from npu.cpp:1:\nthe compiler has no such layer\n")
+        return properties
+
+
+def test_a_device_is_told_only_what_it_knows() -> None:
+    settings = EngineSettings(threads=2, depth=2)
+    gpu = compiled_model._compile(Accelerator(), None, "GPU", settings)  # type: ignore[arg-type]
+    assert gpu == {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": 2, "INFERENCE_PRECISION_HINT": "f32"}
+    npu = compiled_model._properties(Accelerator(), "NPU", settings)  # type: ignore[arg-type]
+    assert npu == {"PERFORMANCE_HINT": "THROUGHPUT"}
+
+
+def test_auto_is_told_to_stay_on_the_device_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    have(monkeypatch, "GPU", "NPU")
+    told = compiled_model._compile(Accelerator(), None, "AUTO", EngineSettings(threads=2))  # type: ignore[arg-type]
+    assert told == {
+        "DEVICE_PROPERTIES": {
+            "GPU": {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"},
+            "NPU": {"PERFORMANCE_HINT": "LATENCY"},
+        },
+        "ENABLE_STARTUP_FALLBACK": False,
+        "ENABLE_RUNTIME_FALLBACK": False,
+    }
+
+
+def test_a_model_that_a_device_cannot_run_is_one_line() -> None:
+    with pytest.raises(UnavailableError) as failure:
+        compiled_model._compile(Accelerator(), None, "NPU", EngineSettings(threads=1))  # type: ignore[arg-type]
+    said = "OpenVINO cannot run this model on NPU (the compiler has no such layer): give another --device"
+    assert str(failure.value) == said
+
+
+class SeveralGpus(FakeCuda):
+    """Each thread begins with GPU 0; streams and memory belong to the GPU they were made on, and work only there."""
+
+    def __init__(self) -> None:
+        super().__init__(devices=2)
+        self.thread = threading.local()
+        self.owners: dict[int, int] = {}
+
+    @property
+    def current(self) -> int:
+        return getattr(self.thread, "device", 0)
+
+    def cudaSetDevice(self, index: int) -> tuple[int]:  # noqa: N802
+        self.thread.device = index
+        return (0,)
+
+    def cudaGetDeviceProperties(self, device: int) -> tuple[int, Any]:  # noqa: N802
+        return 0, SimpleNamespace(name=b"GPU number %d\0" % device)
+
+    def cudaStreamCreateWithFlags(self, flags: int) -> tuple[int, int]:  # noqa: N802
+        error, stream = super().cudaStreamCreateWithFlags(flags)
+        self.owners[stream] = self.current
+        return error, stream
+
+    def cudaMalloc(self, size: int) -> tuple[int, int]:  # noqa: N802
+        error, pointer = super().cudaMalloc(size)
+        self.owners[pointer] = self.current
+        return error, pointer
+
+    def submit(self, work: Any, stream: int) -> None:
+        assert self.owners[stream] == self.current, "work for a stream of another GPU"
+        super().submit(work, stream)
+
+
+def open_plan(folder: Path, cuda: FakeCuda, device: str | None, flavour: str = "tensorrt") -> Engine:
+    (folder / "model.engine").write_bytes(b"plan")
+    settings = EngineSettings(threads=1, depth=2, device=device)
+    trt = fake_tensorrt(cuda, SIZE, rtx=flavour == "tensorrt_rtx")
+    return CudaPlanEngine(folder / "model.engine", settings, flavour=flavour, trt=trt, cuda=cuda)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def _no_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("_no_kernels")
+@pytest.mark.parametrize("flavour", ["tensorrt", "tensorrt_rtx"])
+@pytest.mark.parametrize(("device", "index"), [(None, 0), ("cuda", 0), ("cuda:0", 0), ("cuda:1", 1)])
+def test_a_plan_runs_on_the_gpu_it_is_given_whatever_thread_asks(
+    device: str | None, index: int, flavour: str, tmp_path: Path
+) -> None:
+    cuda = SeveralGpus()
+    frame = np.full((*SIZE, 3), 9, np.uint8)
+    answers: list[np.ndarray] = []
+    engine = open_plan(tmp_path, cuda, device, flavour)
+    assert engine.device == f"cuda:{index} GPU number {index}"
+    assert cuda.current == 0, "the thread's next calls are its own affair"
+    worker = threading.Thread(target=lambda: answers.extend([engine.translate(frame), engine.submit(frame).result()]))
+    worker.start()
+    worker.join(timeout=30)
+    assert len(answers) == 2
+    assert all(np.all(answer == 246) for answer in answers)
+    assert set(cuda.owners.values()) == {index}
+    engine.close()
+    assert not cuda.memory
+    assert not cuda.handles
+
+
+@pytest.mark.parametrize(
+    ("named", "reason"),
+    [
+        ("cuda:2", "no GPU cuda:2 here, only cuda:0 GPU number 0, cuda:1 GPU number 1"),
+        ("cpu", "TensorRT runs on cuda"),
+        ("gpu", "not on gpu"),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_answered_with_those_that_are(named: str, reason: str) -> None:
+    with pytest.raises(UnavailableError, match=reason):
+        find_gpu(named, flavour="tensorrt", cuda=SeveralGpus())  # type: ignore[arg-type]
+
+
+def test_a_gpu_goes_by_the_name_that_engines_report(tmp_path: Path) -> None:
+    with open_plan(tmp_path, SeveralGpus(), "cuda:1") as engine:
+        assert engine.device == find_gpu("cuda:1", flavour="tensorrt", cuda=SeveralGpus())  # type: ignore[arg-type]
+
+
+def test_a_target_without_an_engine_has_no_device() -> None:
+    with pytest.raises(EdgeError, match="build an engine of it where the GPU is"):
+        find_device("onnx_tensorrt", "cuda")
+
+
+@pytest.mark.parametrize("device", ["cpu", "CPU"])
+def test_a_real_graph_runs_on_the_cpu_that_it_is_given(device: str, tmp_path: Path) -> None:
+    write_inverting_graph(tmp_path / "model.onnx", SIZE)
+    frame = np.full((*SIZE, 3), 9, np.uint8)
+    with open_engine("onnx", tmp_path / "model.onnx", threads=1, device=device) as engine:
+        assert engine.device == "cpu"
+        assert np.all(engine.translate(frame) == 246)
