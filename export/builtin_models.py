@@ -22,9 +22,13 @@ RECIPE: Final = (
     *("--width", "16", "--levels", "5", "--decoder", "resize", "--no-dropout", "--receptive-field", "34"),
     *("--batch", "4", "--lr", "0.001", "--ema", "0.995", "--precision", "bf16", "--threads", "1"),
 )
-"""776 thousand parameters, so that FP32 and INT8 of both fit the limit. bf16 and one thread: both were trained side by
-side on two cores that compute in it; elsewhere it takes longer, and the bits are others."""
+"""776 thousand parameters, so that what is shipped of both fits the limit. bf16 and one thread: both were trained side
+by side on two cores that compute in it; elsewhere it takes longer, and the bits are others."""
+EXPORTED: Final = ("--fp16", "--int8")
 CONDITIONS: Final = {"labels": "identity", "edges": "edges"}
+SHIPPED: Final = ("fp16", "int8")
+"""Precisions that are installed. The fp32 file, which a CPU runs no faster and no nearer than fp16 as it is stored here
+(it computes both in fp32), would not fit beside them."""
 LIMIT_BYTES: Final = 8_000_000
 """For both together."""
 
@@ -70,7 +74,7 @@ def _train_and_export(folder: Path, name: str, steps: int) -> Path:
         type_command(["p2p-train", *recipe, "--out", run], folder=folder)
     elif not (folder / run / "metrics.json").is_file():  # which a run gets when it is finished
         type_command(["p2p-train", "--resume", run], folder=folder)
-    type_command(["p2p-export", run, "--target", "onnx", "--int8", "--out", bundle], folder=folder)
+    type_command(["p2p-export", run, "--target", "onnx", *EXPORTED, "--out", bundle], folder=folder)
     return folder / bundle
 
 
@@ -84,18 +88,22 @@ def install(bundle: Path, place: Path, *, name: str) -> None:
     from core.manifest import Status, read_manifest, write_manifest
 
     manifest = read_manifest(bundle)
-    missed = [artifact.name for artifact in manifest.artifacts if artifact.status is not Status.PASSED]
+    shipped = tuple(artifact for artifact in manifest.artifacts if artifact.precision in SHIPPED)
+    missed = [artifact.name for artifact in shipped if artifact.status is not Status.PASSED]
     if missed:
         raise GateMissedError(f"{', '.join(missed)} of {bundle} did not pass: train longer, with --steps")
+    if manifest.recommended not in {artifact.name for artifact in shipped}:
+        raise GateMissedError(f"{manifest.recommended} of {bundle} is the fastest, and not among what is shipped")
     trained = f"Trained for {manifest.source.step} steps on the built-in facades ({name} in, facades out)"
     origin = f"{trained} by: make builtin-models"
     with atomic_folder(place) as folder:
-        for artifact in manifest.artifacts:
+        for artifact in shipped:
             for file in artifact.files:
                 shutil.copyfile(bundle / file.name, folder / file.name)
         notes = (origin, *(note for note in manifest.notes if note != origin))
         source = manifest.source.model_copy(update={"name": f"builtin-{name}"})
-        write_manifest(folder, manifest.model_copy(update={"notes": notes, "source": source}))
+        update = {"notes": notes, "source": source, "artifacts": shipped}
+        write_manifest(folder, manifest.model_copy(update=update))
 
 
 def main() -> None:
