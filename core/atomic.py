@@ -41,6 +41,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     make_folder(path.parent)
     partial = _sibling(path)
+    _remove_dead(path)
     try:
         yield partial
         partial.chmod(0o644)  # some writers keep what they write to themselves
@@ -52,6 +53,15 @@ def atomic_file(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # what cannot be there (a name too long) need not be removed
             partial.unlink(missing_ok=True)
+
+
+def _remove_dead(path: Path) -> None:
+    """Remove what processes that were killed while writing the file ``path`` have left beside it."""
+    for partial in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):
+        owner = partial.name.removeprefix(f".{path.stem}.").partition(".")[0]
+        if owner.isdecimal() and not is_alive(int(owner)):
+            with contextlib.suppress(OSError):
+                partial.unlink()
 
 
 def remove_partial(folder: Path) -> None:
@@ -101,7 +111,7 @@ def _remove_orphans(path: Path) -> None:
     """Remove what processes that were killed while making the folder ``path`` have left beside it."""
     for orphan in path.parent.glob(f".{glob.escape(path.name)}.*"):
         owner = orphan.name.removeprefix(f".{path.name}.").partition(".")[0]
-        if orphan.suffix not in (".partial", ".replaced") or not owner.isdecimal() or _is_alive(int(owner)):
+        if orphan.suffix not in (".partial", ".replaced") or not owner.isdecimal() or is_alive(int(owner)):
             continue
         if orphan.suffix == ".replaced" and not path.exists():
             orphan.rename(path)  # it was killed between the two renames
@@ -109,7 +119,8 @@ def _remove_orphans(path: Path) -> None:
             shutil.rmtree(orphan, ignore_errors=True)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether there is a process of this number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

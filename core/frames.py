@@ -82,7 +82,7 @@ def check_frame(frame: NDArray[np.generic]) -> Frame:
     Raises:
         InvalidInputError: for another type, shape or layout.
     """
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
         raise InvalidInputError(f"not a uint8 BGR frame of height x width x 3: {frame.dtype} {list(frame.shape)}")
     return np.ascontiguousarray(frame, dtype=np.uint8)
 

@@ -15,6 +15,7 @@ LIBRARIES: Final = (
     "numpy",
     "opencv-python",
     "onnxruntime",
+    "onnxruntime-gpu",
     "openvino",
     "tensorrt",
     "tensorrt-rtx-cu13",

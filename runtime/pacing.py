@@ -13,6 +13,10 @@ GAIN: Final = 0.125
 """Share of a frame's surplus age by which the next one is read later."""
 
 
+LONGEST_NS: Final = 1_000_000_000
+"""The wait grows no longer: so late would the first frame come after an engine has become faster."""
+
+
 class JustInTime:
     """How long a reader should wait after its last frame was taken before it reads the next one.
 
@@ -29,8 +33,8 @@ class JustInTime:
 
     def frame_waited(self, nanoseconds: int) -> None:
         """A frame was there so long before it was taken."""
-        surplus = nanoseconds - SLACK_NS
-        self.delay_ns = max(0, self.delay_ns + int(surplus * (GAIN if surplus > 0 else 1)))
+        surplus = min(nanoseconds, LONGEST_NS) - SLACK_NS
+        self.delay_ns = min(LONGEST_NS, max(0, self.delay_ns + int(surplus * (GAIN if surplus > 0 else 1))))
 
     def engine_waited(self, nanoseconds: int) -> None:
         """The engine waited so long for a frame."""

@@ -128,6 +128,8 @@ def run_pipeline(
         with _interrupts(stream):
             _run_stages(stream, output)
             for sink in sinks:
+                if not output.complete:
+                    sink.cut_short()
                 sink.close()
     except BaseException:
         for sink in sinks:
@@ -233,6 +235,11 @@ class _Output:
         for observer in self.observers:
             observer.frame_done(source.index, times)
 
+    @property
+    def complete(self) -> bool:
+        """Whether the source came to its end, and all of it was put out."""
+        return self.stream.source_ended and not self.stream.interrupted
+
     def result(self, started_ns: int) -> PipelineResult:
         """What the stream did."""
         stream, span = self.stream, self.last_output - self.first_capture
@@ -273,7 +280,8 @@ def _interrupts(stream: Stream) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:

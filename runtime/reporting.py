@@ -1,6 +1,7 @@
 """Figures of a stream while it runs: a line per frame in a file, and what Prometheus reads."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
 COLUMNS: Final = ("frame", "captured_s", *(f"{stage}_ms" for stage in STAGES), "end_to_end_ms", "reused")
-FLUSH_NS: Final = NS_PER_S
 BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 """Upper bounds of the histograms in seconds: 500 frames a second to one in two seconds."""
 LOOPBACK: Final = "127.0.0.1"
@@ -33,33 +33,29 @@ class FrameLog(Closing):
         except OSError as error:
             raise InvalidInputError(f"cannot write {path}: {error.strerror}; choose another --csv") from error
         self._first_ns: int | None = None
-        self._flushed_ns = 0
-        self._lines = [",".join(COLUMNS)]
-        self._flush()
+        self._write(",".join(COLUMNS))
 
     def frame_done(self, index: int, times: FrameTimes) -> None:
-        """Add the line of frame ``index``; it reaches the file within a second."""
+        """Add the line of frame ``index``; it reaches the file at once, as there may be no other one for hours."""
         if self._first_ns is None:
             self._first_ns = times.captured_ns
         durations = [getattr(times, stage) for stage in STAGES]
-        self._lines.append(
+        self._write(
             f"{index},{(times.captured_ns - self._first_ns) / NS_PER_S:.6f},"
             + ",".join(f"{value / NS_PER_MS:.3f}" for value in (*durations, times.end_to_end))
             + f",{int(times.reused)}"
         )
-        if times.captured_ns - self._flushed_ns > FLUSH_NS:
-            self._flushed_ns = times.captured_ns
-            self._flush()
 
-    def _flush(self) -> None:
-        self._file.write("".join(f"{line}\n" for line in self._lines))
-        self._file.flush()
-        self._lines.clear()
+    def _write(self, line: str) -> None:
+        try:
+            self._file.write(f"{line}\n")
+            self._file.flush()
+        except OSError as error:
+            raise InvalidInputError(f"cannot write --csv {self._file.name}: {error.strerror}") from error
 
     def close(self) -> None:
-        """Write what is left."""
-        if not self._file.closed:
-            self._flush()
+        """Close the file."""
+        with suppress(OSError):  # what could not be written has been said
             self._file.close()
 
 

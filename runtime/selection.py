@@ -16,7 +16,7 @@ import numpy as np
 from core.cache_folder import keep_cached, read_cached
 from core.errors import EdgeError, MissingDependencyError, UnavailableError
 from core.frames import Size
-from core.machine import library_versions, this_machine
+from core.machine import library_versions, this_machine, usable_cores
 from core.manifest import Artifact
 from core.precision import Precision
 from runtime.bundle import Bundle, by_latency, recorded_latency
@@ -24,6 +24,8 @@ from runtime.engines import parse_device
 from runtime.latency import NS_PER_MS, percentiles
 
 PROBE_SECONDS: Final = 2.0
+LIBRARIES: Final = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx-cu13")
+"""Those of the engines: with another version, others may be the fastest."""
 """Of timed translations, shared by all artifacts; loading them comes on top."""
 ROUNDS: Final = 2
 """In which all artifacts take turns, the second time in reverse: a shared machine's speed drifts."""
@@ -100,7 +102,7 @@ def choose_artifact(
         candidates = bundle.usable(target=target, precision=precision, size=size, device=device)
     if hold_fps is not None:
         say(f"measuring {len(candidates)} artifact{'s' * (len(candidates) > 1)} for {hold_fps:g} fps")
-        choice = _holding(candidates, _measure(bundle, candidates, threads, device), hold_fps)
+        choice = _holding(candidates, _measure(bundle, candidates, threads, device, say), hold_fps)
     else:
         choice = _fastest(bundle, candidates, threads, device, say)
     return replace(choice, device=device)
@@ -125,7 +127,8 @@ def _fastest(
     if len(candidates) == 1:
         return Choice(artifact=candidates[0], reason="the only one that fits", usable=tuple(candidates))
     here = bundle.manifest.fingerprint == this_machine().fingerprint
-    if here and all(recorded_latency(one, device) for one in candidates):
+    recorded = [recorded_latency(one, device) for one in candidates]
+    if here and all(latency and latency.threads == (threads or usable_cores()) for latency in recorded):
         ranked = by_latency(candidates, device)
         return Choice(artifact=ranked[0], reason="the fastest when it was exported here", usable=tuple(ranked))
     return _probed(bundle, candidates, threads, device, say)
@@ -140,14 +143,15 @@ def _probed(
 ) -> Choice:
     """By what is remembered of this machine and device, or else by a probe that is then remembered."""
     name = _cache_name(bundle, candidates, threads, device)
-    timings = _parse(read_cached(name))
+    kept = _parse(read_cached(name))
+    timings = {name: timing for name, timing in kept.items() if timing is not None}
     reason = "the fastest when it was measured here"
-    if set(timings) != {candidate.name for candidate in candidates}:
+    if set(kept) != {candidate.name for candidate in candidates} or not timings:
         say(f"measuring {len(candidates)} artifacts on this machine for about {PROBE_SECONDS:g} s (remembered)")
-        timings = _measure(bundle, candidates, threads, device)
+        timings = _measure(bundle, candidates, threads, device, say)
         reason = "the fastest, measured just now"
-        kept = {name: [timing.p50, timing.p90] for name, timing in timings.items()}
-        keep_cached(name, json.dumps(kept).encode())
+        told = [(one.name, timings.get(one.name)) for one in candidates]  # those that cannot be loaded as well
+        keep_cached(name, json.dumps({one: time and [time.p50, time.p90] for one, time in told}).encode())
     ranked = [one for one in sorted(candidates, key=lambda one: _p50(timings, one)) if one.name in timings]
     return Choice(artifact=ranked[0], reason=f"{reason}: {timings[ranked[0].name].p50:.1f} ms", usable=tuple(ranked))
 
@@ -170,21 +174,25 @@ def _p50(timings: dict[str, Timing], artifact: Artifact) -> float:
     return timings[artifact.name].p50 if artifact.name in timings else float("inf")
 
 
-def _measure(bundle: Bundle, candidates: list[Artifact], threads: int | None, device: str | None) -> dict[str, Timing]:
-    """Time all ``candidates``; those that cannot be loaded after all are missing.
+def _measure(
+    bundle: Bundle, candidates: list[Artifact], threads: int | None, device: str | None, say: Callable[[str], None]
+) -> dict[str, Timing]:
+    """Time all ``candidates``; those that cannot be loaded after all are missing, and ``say`` is told why.
 
     Raises:
         EdgeError: if none can be loaded: the first one's reason.
     """
     values: dict[str, list[float]] = {}
-    failures: list[EdgeError] = []
+    failures: dict[str, EdgeError] = {}
     share = PROBE_SECONDS / ROUNDS / len(candidates)
     for order in (candidates, candidates[::-1])[:ROUNDS]:
         for candidate in order:
             try:
                 values.setdefault(candidate.name, []).extend(_time(bundle, candidate, threads, device, share))
             except EdgeError as error:
-                failures.append(error)
+                if candidate.name not in failures:
+                    say(f"{candidate.name} is left out: {error}")
+                failures[candidate.name] = error
     timings = {}
     for name, milliseconds in values.items():
         if milliseconds:
@@ -192,7 +200,7 @@ def _measure(bundle: Bundle, candidates: list[Artifact], threads: int | None, de
             assert p50 is not None, "several were timed"
             timings[name] = Timing(p50, percentiles(milliseconds, (90,))[0] or max(milliseconds))
     if not timings:
-        raise failures[0] if failures else UnavailableError("nothing could be measured")
+        raise next(iter(failures.values()), UnavailableError("nothing could be measured"))
     return timings
 
 
@@ -212,15 +220,18 @@ def _time(bundle: Bundle, artifact: Artifact, threads: int | None, device: str |
 
 def _cache_name(bundle: Bundle, candidates: list[Artifact], threads: int | None, device: str | None) -> str:
     """Different for all that the figures depend on."""
-    versions = {name: version for name, version in library_versions().items() if name in ("onnxruntime", "openvino")}
+    versions = {name: version for name, version in library_versions().items() if name in LIBRARIES}
     files = [(one.name, one.files[0].sha256, one.size) for one in candidates]
     parts = json.dumps([this_machine().fingerprint, files, threads, versions, device])
     return f"probe-{hashlib.sha256(parts.encode()).hexdigest()[:32]}.json"
 
 
-def _parse(content: bytes) -> dict[str, Timing]:
-    """What was kept; nothing if it is not what this module writes."""
+def _parse(content: bytes) -> dict[str, Timing | None]:
+    """What was kept, None for what could not be loaded; nothing if it is not what this module writes."""
     try:
-        return {str(name): Timing(float(p50), float(p90)) for name, (p50, p90) in json.loads(content).items()}
+        return {
+            str(name): None if values is None else Timing(*map(float, values))
+            for name, values in json.loads(content).items()
+        }
     except (ValueError, AttributeError, TypeError):
         return {}

@@ -85,6 +85,9 @@ class Stream:
     _under_way: Handover[UnderWay] = field(init=False)
     _places: threading.Semaphore = field(init=False)
     _last: Frame | None = None
+    _held_up_ns: int = 0
+    """How long translations have waited for the output, all in all."""
+    _known_held_up_ns: int = 0
 
     def __post_init__(self) -> None:
         """Make room for ``depth`` frames under way."""
@@ -152,12 +155,18 @@ class Stream:
         asked = time.perf_counter_ns()
         item = self.captured.get()
         if item is not None and not self.source.live:
+            # What waited while nobody took translations (a paused window, say) was not read too early.
+            held_up, self._known_held_up_ns = self._held_up_ns - self._known_held_up_ns, self._held_up_ns
             waited = asked - item.ready_ns
+            waited = max(0, waited - held_up) if waited > 0 else waited
             (self._pace.frame_waited if waited >= 0 else self._pace.engine_waited)(abs(waited))
         return item
 
     def _translate(self, prepared: Prepared, item: Captured, start: int) -> bool:
-        item.times.reused = self.still is not None and self.still.unchanged(prepared.image)
+        if self.still is not None:
+            if self.translator.changes:
+                self.still.forget()
+            item.times.reused = self.still.unchanged(prepared.image)
         self.reused += item.times.reused
         pending = None if item.times.reused else self.translator.submit(prepared)
         under_way = UnderWay(prepared, pending, item, start)
@@ -186,7 +195,10 @@ class Stream:
             self._last = item.pending.result()
             item.source.times.infer = self.times["infer"].since(item.start_ns) - item.start_ns
         assert self._last is not None, "the first frame is not still"
-        return self.translated.put(Translated(item.prepared, self._last, item.source))
+        start = time.perf_counter_ns()
+        taken = self.translated.put(Translated(item.prepared, self._last, item.source))
+        self._held_up_ns += time.perf_counter_ns() - start
+        return taken
 
     def stop(self) -> None:
         """Capture no more; what was captured still goes its way."""

@@ -1,5 +1,6 @@
 """A stream as its user asked for it: opened, run, closed, and described."""
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from runtime.selection import Choice, choose_artifact
 from runtime.sinks import CAMERA as VIRTUAL_CAMERA
 from runtime.sinks import STANDARD_OUTPUT, VideoSink, open_sink
 from runtime.sources import CAMERA, DEMO, ImageSource, VideoSource, open_source
+from runtime.sources.images import is_pattern
 from runtime.stillness import Stillness
 from runtime.translator import Translator
 
@@ -142,7 +144,8 @@ def _choose_depth(options: StreamOptions, artifact: Artifact) -> int:
     if options.depth is not None:
         return options.depth
     named = options.source or DEMO
-    waits = named in (DEMO, STANDARD_INPUT) or Path(named).expanduser().exists()
+    path = Path(named).expanduser()
+    waits = named in (DEMO, STANDARD_INPUT) or is_pattern(named) or (path.exists() and not path.is_char_device())
     several = artifact.target in ("onnx", "openvino") and usable_cores() >= FILE_DEPTH
     return FILE_DEPTH if waits and several and not options.show and not CAMERA.fullmatch(named) else 1
 
@@ -168,10 +171,10 @@ def _open_sinks(source: VideoSource, named: str, options: StreamOptions, transla
                 next_artifact=translator.next_artifact,
             )
         )
+    _check_outputs(options, source)
     known = [count for count in (options.frames, source.frame_count) if count is not None]
     whole = options.frames is None and not source.live and path.is_file()
     for output in options.outputs:
-        _check_apart(output, path)
         sinks.append(
             open_sink(
                 output,
@@ -185,17 +188,22 @@ def _open_sinks(source: VideoSource, named: str, options: StreamOptions, transla
     return sinks
 
 
-def _check_apart(output: str, source: Path) -> None:
-    """Refuse to write over what is read."""
-    if output == STANDARD_OUTPUT or output.startswith(VIRTUAL_CAMERA):
-        return
-    if not output.strip("."):
-        raise SinkError("--output needs the name of a file or folder")
-    path = Path(output)
-    inside = source if source.is_dir() else source.parent
-    same_file = path.exists() and source.exists() and path.samefile(source)
-    if same_file or (source.exists() and path.is_dir() and path.samefile(inside)):
-        raise SinkError(f"--output {output} would write over the source: give it another name")
+def _check_outputs(options: StreamOptions, source: VideoSource) -> None:
+    """Refuse to write over what is read, or two things to one place."""
+    written = [("--output", output) for output in options.outputs if not output.startswith(VIRTUAL_CAMERA)]
+    written = [(option, output) for option, output in written if output != STANDARD_OUTPUT]
+    written += [] if options.csv is None else [("--csv", str(options.csv))]
+    places: list[Path] = []
+    for option, name in written:
+        if not name.strip("."):
+            raise SinkError(f"{option} needs the name of a file or folder")
+        path = Path(os.path.abspath(name))  # noqa: PTH100 - resolve() fails where links lead in a circle
+        # A folder is given images whose names may be those of the ones that are read.
+        if any(path.exists() and path.samefile(read.parent if path.is_dir() else read) for read in source.files):
+            raise SinkError(f"{option} {name} would write over the source: give it another name")
+        if path in places:
+            raise SinkError(f"{name} is given twice to write to: give each a name of its own")
+        places.append(path)
 
 
 def _open_observers(
@@ -213,7 +221,7 @@ def _open_observers(
 
 def _notes(source: VideoSource, translator: Translator, sinks: Sequence[VideoSink]) -> list[str]:
     """What a user should know at the end, a line each."""
-    notes = [note for note in (source.note, *(sink.note for sink in sinks)) if note]
+    notes = [note for note in (source.note, *(sink.note for sink in sinks), *translator.notes) if note]
     came, geometry = translator.first_frame_size, translator.geometry
     cropped = geometry.half is None and geometry.fit is Fit.CROP and geometry.size.width < 2 * geometry.size.height
     if isinstance(source, ImageSource) and cropped and came is not None and came.width == 2 * came.height:

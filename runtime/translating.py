@@ -38,6 +38,10 @@ class Translating(Protocol):
     def label(self) -> str:
         """What translates, in a word or two, for the overlay; may change."""
 
+    @property
+    def changes(self) -> bool:
+        """Whether the next frame will be translated by something else than the last one was."""
+
     def prepare(self, frame: Frame) -> Prepared:
         """What is to be translated of ``frame``, ``uint8 [H, W, 3]`` BGR as it was captured."""
 
@@ -65,6 +69,7 @@ class FunctionTranslator:
 
     translate: Callable[[Frame], Frame]
     label: str = ""
+    changes: bool = False
 
     def prepare(self, frame: Frame) -> Prepared:
         """The frame itself."""

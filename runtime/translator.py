@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.conditions import Condition, EdgeThresholds
 from core.errors import EdgeError
-from core.frames import Frame, Size, as_seen
+from core.frames import Frame, Size, as_seen, check_frame
 from core.geometry import Fit, Geometry
 from core.manifest import Artifact
 from core.precision import Precision
@@ -73,6 +73,8 @@ class Translator(Closing):
         self._lock = threading.Lock()
         self._loading: threading.Thread | None = None
         self._loaded: tuple[Artifact, Engine] | None = None
+        self.notes: list[str] = []
+        """What its user should know at the end: artifacts that could not be loaded, and why."""
 
     @property
     def size(self) -> Size:
@@ -94,6 +96,11 @@ class Translator(Closing):
         """Target and precision, such as ``openvino int8``."""
         return f"{self.artifact.target} {self.artifact.precision.value}"
 
+    @property
+    def changes(self) -> bool:
+        """Whether another artifact is loaded, and takes over with the next frame."""
+        return self._loaded is not None
+
     def __call__(self, frame: Frame) -> Frame:
         """The translation of ``frame``, ``uint8 [H, W, 3]`` BGR of any size: of ``size``, or of the frame's own size.
 
@@ -104,7 +111,8 @@ class Translator(Closing):
         return self.show(prepared, self.submit(prepared).result())[0]
 
     def prepare(self, frame: Frame) -> Prepared:
-        """What the generator is to see of ``frame``."""
+        """What the generator is to see of ``frame``; ``InvalidInputError`` if it is no frame."""
+        frame = check_frame(frame)
         placed = self.geometry.place(frame)
         if self.first_frame_size is None:
             self.first_frame_size = Size(*frame.shape[:2])
@@ -129,7 +137,7 @@ class Translator(Closing):
         May be called from any thread. One that cannot be loaded is passed over.
         """
         with self._lock:
-            if self._loading is None and len(self._others) > 1:
+            if self._loading is None and self._loaded is None and len(self._others) > 1:
                 self._loading = threading.Thread(target=self._load_next, name="p2p-load", daemon=True)
                 self._loading.start()
 
@@ -140,13 +148,19 @@ class Translator(Closing):
     def _load_next(self) -> None:
         names = [other.name for other in self._others]
         place = names.index(self.artifact.name)
-        for artifact in (*self._others[place + 1 :], *self._others[:place]):
-            try:
-                self._loaded = artifact, self._load(artifact)
-            except EdgeError:
-                continue
-            break
-        self._loading = None
+        try:
+            for artifact in (*self._others[place + 1 :], *self._others[:place]):
+                try:
+                    self._loaded = artifact, self._load(artifact)
+                    break
+                except (EdgeError, OSError, RuntimeError, MemoryError) as error:
+                    note = (
+                        f"{artifact.name} could not be loaded: {' '.join(str(error).split()) or type(error).__name__}"
+                    )
+                    if note not in self.notes:
+                        self.notes.append(note)
+        finally:
+            self._loading = None
 
     def _change_over(self) -> None:
         if self._loaded is None:

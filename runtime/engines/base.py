@@ -15,13 +15,17 @@ from runtime.engines.under_way import UnderWay
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """How an artifact is to be loaded, as ``open_engine`` says; ``device`` as ``parse_device`` gives it."""
+    """How an artifact is to be loaded, as ``open_engine`` says; ``device`` as ``parse_device`` gives it.
+
+    Without ``graphs`` a plan's kernels are launched one by one instead of as a CUDA graph: to measure what that costs.
+    """
 
     threads: int
     size: Size | None = None
     depth: int = 1
     spinning: bool | None = None
     device: str | None = None
+    graphs: bool = True
 
 
 class Engine(Closing, ABC):

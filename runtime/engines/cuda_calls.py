@@ -3,6 +3,8 @@
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from types import ModuleType
 from typing import Any
 
@@ -53,15 +55,14 @@ class CudaCalls:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Let this thread's calls go to the GPU that was opened, and then to the first one again, as from its begin."""
-        if self._index == 0:
-            yield
-            return
+        """Let this thread's calls go to the GPU that was opened, and afterwards to the one that they went to before."""
+        before = int(self._check(self._api.cudaGetDevice(), "tell which GPU is in use"))
         self._check(self._api.cudaSetDevice(self._index), f"use GPU {self._index}")
         try:
             yield
         finally:
-            self._check(self._api.cudaSetDevice(0), "use the first GPU again")
+            if before != self._index:
+                self._check(self._api.cudaSetDevice(before), f"use GPU {before} again")
 
     def stream(self) -> int:
         """A stream that does not wait for the default one."""
@@ -111,17 +112,36 @@ class CudaCalls:
         self._check(self._api.cudaGraphLaunch(graph, stream), "launch a CUDA graph")
 
     def finish(self) -> None:
-        """Wait for all work, and free the CUDA graphs."""
-        for stream in self._streams:
-            self.wait(stream)
-        while self._graphs:
-            self._check(self._api.cudaGraphExecDestroy(self._graphs.pop()), "free a CUDA graph")
+        """Wait for all work, and free the CUDA graphs. All is tried; what failed first is raised at the end."""
+        self._all(
+            [partial(self.wait, stream) for stream in self._streams],
+            _emptied(
+                self._graphs, lambda graph: self._check(self._api.cudaGraphExecDestroy(graph), "free a CUDA graph")
+            ),
+        )
 
     def free(self) -> None:
-        """Free memory and streams; a handle is forgotten before it is freed, so that none is freed twice."""
-        while self._device:
-            self._check(self._api.cudaFree(self._device.pop()), "free GPU memory")
-        while self._host:
-            self._check(self._api.cudaFreeHost(self._host.pop()), "free pinned memory")
-        while self._streams:
-            self._check(self._api.cudaStreamDestroy(self._streams.pop()), "destroy a stream")
+        """Free memory and streams; all is tried, and what failed first is raised at the end."""
+        api = self._api
+        self._all(
+            _emptied(self._device, lambda pointer: self._check(api.cudaFree(pointer), "free GPU memory")),
+            _emptied(self._host, lambda pointer: self._check(api.cudaFreeHost(pointer), "free pinned memory")),
+            _emptied(self._streams, lambda stream: self._check(api.cudaStreamDestroy(stream), "destroy a stream")),
+        )
+
+    def _all(self, *groups: list[Callable[[], object]]) -> None:
+        first: UnavailableError | None = None
+        for work in chain(*groups):
+            try:
+                work()
+            except UnavailableError as error:
+                first = first or error
+        if first is not None:
+            raise first
+
+
+def _emptied(handles: list[Any], free: Callable[[Any], object]) -> list[Callable[[], object]]:
+    """What frees each of ``handles``, which are forgotten first, so that none is freed twice."""
+    work = [partial(free, handle) for handle in reversed(handles)]
+    handles.clear()
+    return list(work)

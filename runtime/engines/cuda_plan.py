@@ -9,6 +9,7 @@ default stream serializes).
 import hashlib
 import importlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,6 +83,7 @@ class CudaPlanEngine(Engine):
         trt = trt or importlib.import_module(TARGETS[flavour].modules[0])
         self._cuda, self.device = _open_cuda(settings.device, flavour, cuda)
         self.threads, self.depth = settings.threads, settings.depth
+        self._graphs = settings.graphs
         self._log = collecting_logger(trt)
         self._slots: list[_Slot] = []
         self._kernels: _Kernels | None = None
@@ -101,11 +103,13 @@ class CudaPlanEngine(Engine):
         try:
             if hasattr(trt, "CudaGraphStrategy"):
                 digest = hashlib.sha256(content).hexdigest()[:16]
-                self._kernels = _Kernels(self._plan, trt, f"{flavour}-{trt.__version__}-{self.device}-{digest}")
+                name = f"{flavour}-{trt.__version__}-{self.device}-{digest}"
+                self._kernels = _Kernels(self._plan, trt, name, graphs=self._graphs)
                 self._log.errors.clear()  # what it thinks of old kernels is no reason for what follows
             self._prepare(trt, size)
         except BaseException:
-            self.close()
+            with suppress(UnavailableError):  # what failed first is to be told
+                self.close()
             raise
 
     def _prepare(self, trt: ModuleType, size: Size | None) -> None:
@@ -121,12 +125,12 @@ class CudaPlanEngine(Engine):
                 reason = "; ".join(self._log.errors) or "no reason given"
                 raise UnavailableError(f"the GPU cannot run the engine: {reason}")
             shape = self._choose_shape(context, source, target, size)
-            slot = _Slot(self._cuda, context, shape)
+            slot = _Slot(self._cuda, context, shape, self._log)
             self._slots.append(slot)
             slot.bind(source, target)
             slot.enqueue()  # the first run allocates and compiles, which must not be captured
             self._cuda.wait(slot.stream)
-            if not kernels:
+            if self._graphs and not kernels:
                 slot.graph = self._cuda.capture(slot.stream, slot.enqueue)
         if kernels:
             kernels.keep()
@@ -163,18 +167,21 @@ class CudaPlanEngine(Engine):
     def _release(self) -> None:
         """Give everything back, in the order it depends on: work, graphs, contexts, plan, memory, streams."""
         with self._cuda.active():
-            self._cuda.finish()
-            self._slots = []
-            self._kernels = self._plan = None
-            self._cuda.free()
+            try:
+                self._cuda.finish()
+            finally:
+                self._slots = []
+                self._kernels = self._plan = None
+                self._cuda.free()
 
 
 class _Slot:
     """What one call under way needs for itself."""
 
-    def __init__(self, cuda: CudaCalls, context: Any, shape: tuple[int, ...]) -> None:
+    def __init__(self, cuda: CudaCalls, context: Any, shape: tuple[int, ...], log: Any) -> None:
         self._cuda = cuda
         self._context = context
+        self._log = log
         self.graph: Any = None
         self.stream = cuda.stream()
         self._host_input, self._host_output = cuda.pinned(shape), cuda.pinned(shape)
@@ -192,7 +199,8 @@ class _Slot:
         source, target = self._host_input, self._host_output
         self._cuda.copy(self._device_input, source.ctypes.data, source.nbytes, self.stream, up=True)
         if not self._context.execute_async_v3(self.stream):
-            raise UnavailableError("TensorRT could not run the engine: export it again on this machine")
+            reason = f" ({self._log.errors[-1]})" if self._log.errors else ""
+            raise UnavailableError(f"TensorRT could not run the engine{reason}: export it again on this machine")
         self._cuda.copy(target.ctypes.data, self._device_output, target.nbytes, self.stream, up=False)
 
     def start(self, frames: NDArray[np.uint8]) -> None:
@@ -215,11 +223,12 @@ class _Kernels:
     It must live as long as the context made with it (NVIDIA, "Working with Runtime Cache").
     """
 
-    def __init__(self, plan: Any, trt: ModuleType, name: str) -> None:
+    def __init__(self, plan: Any, trt: ModuleType, name: str, *, graphs: bool) -> None:
         self._name = f"{name}.kernels"
         self._plan = plan
         self._config = plan.create_runtime_config()
-        self._config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        strategies = trt.CudaGraphStrategy
+        self._config.cuda_graph_strategy = strategies.WHOLE_GRAPH_CAPTURE if graphs else strategies.DISABLED
         if hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):
             # The frames keep their size: better to wait for its kernels once than to change over in mid-stream.
             strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER

@@ -64,7 +64,7 @@ def open_sink(
 def _open_files(path: Path, fps: float | None, live: bool, frames: int | None, audio_from: Path | None) -> VideoSink:
     suffix = path.suffix.lower()
     if suffix in CODECS or suffix in OTHER_MEDIA:
-        return VideoFileSink(path, fps=fps, live=live, audio_from=audio_from)
+        return VideoFileSink(path, fps=fps, live=live, fitted=live, audio_from=audio_from)
     if suffix not in IMAGE_SUFFIXES:
         return ImageFolderSink(path)
     if frames != 1:

@@ -12,8 +12,8 @@ WAYS: Final = (("-c", "copy"), ("-c:v", "copy"))
 """As it is, or, where the container does not take it, encoded anew as it takes it. Pictures are never touched."""
 
 
-def add_audio(video: Path, source: Path) -> str | None:
-    """Put the sound of ``source`` into the file ``video``, whole or not at all.
+def add_audio(video: Path, source: Path, *, seconds: float | None = None) -> str | None:
+    """Put the sound of ``source``, or its first ``seconds``, into the file ``video``, whole or not at all.
 
     Returns:
         Why that was not done, for the user; None if it was, or if there is no sound.
@@ -26,7 +26,8 @@ def add_audio(video: Path, source: Path) -> str | None:
     try:
         for way in WAYS:
             command = [program, "-nostdin", "-v", "error", "-y", "-i", str(video), "-i", str(source)]
-            command += ["-map", "0:v:0", "-map", "1:a?", *way, str(joined)]
+            length = [] if seconds is None else ["-t", f"{seconds:.3f}"]
+            command += ["-map", "0:v:0", "-map", "1:a?", *way, *length, str(joined)]
             done = subprocess.run(
                 command, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
             )

@@ -61,6 +61,10 @@ class VideoSink(ABC):
         """A line for the user, such as that the source is lost; None: all is well again. About once a second."""
         return
 
+    def cut_short(self) -> None:
+        """Told before ``close`` where the stream ends before its source did."""
+        return
+
     @abstractmethod
     def close(self) -> None:
         """Finish what was written. May be called again.
@@ -86,8 +90,9 @@ def sink_errors(path: Path) -> Iterator[None]:
 
 
 def check_writable(path: Path) -> None:
-    """Raise ``SinkError`` unless ``path`` could be made; its nearest folder that exists tells."""
-    folder = next(parent for parent in (path, *path.absolute().parents) if parent.exists() and parent != path)
+    """Raise ``SinkError`` unless ``path`` could be made, or is a folder that can be written into."""
+    parents = path.absolute().parents
+    folder = path if path.is_dir() else next(parent for parent in parents if parent.exists())
     if not folder.is_dir():
         raise SinkError(f"cannot write {path}: {folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -34,6 +34,10 @@ class BesideSink(VideoSink):
         """Pass it on."""
         self.sink.notice(text)
 
+    def cut_short(self) -> None:
+        """Pass it on."""
+        self.sink.cut_short()
+
     def close(self) -> None:
         """Finish the other sink."""
         self.sink.close()

@@ -1,10 +1,12 @@
 """A single image, and a folder of images."""
 
+import glob
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from core.atomic import make_folder
+from core.atomic import is_alive, make_folder
 from core.errors import SinkError
 from core.frames import Frame, write_image
 from runtime.sinks.base import Picture, VideoSink, check_writable, sink_errors
@@ -57,12 +59,22 @@ class ImageFolderSink(VideoSink):
         """Write one image into the hidden folder."""
         with sink_errors(self.folder):
             if self._partial is None:
-                make_folder(self.folder.parent)
-                prefix = f".{self.folder.name}."
-                self._partial = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=self.folder.parent))
-                self._partial.chmod(0o755)
+                self._partial = self._make_partial()
             self.written += 1
             write_image(self._partial / f"{picture.name or f'frame_{self.written:06d}'}.png", picture.frame)
+
+    def _make_partial(self) -> Path:
+        """A hidden folder on the same file system: within the folder if there is one, which may be a mounted disk."""
+        place = self.folder if self.folder.is_dir() else self.folder.parent
+        make_folder(place)
+        name = f".{self.folder.name}."
+        for left in place.glob(f"{glob.escape(name)}*.partial"):  # by a process that was killed
+            owner = left.name.removeprefix(name).partition(".")[0]
+            if owner.isdecimal() and not is_alive(int(owner)):
+                shutil.rmtree(left, ignore_errors=True)
+        partial = Path(tempfile.mkdtemp(prefix=f"{name}{os.getpid()}.", suffix=".partial", dir=place))
+        partial.chmod(0o755)
+        return partial
 
     def close(self) -> None:
         """Move the images into place."""

@@ -18,7 +18,9 @@ class RawSink(VideoSink):
     """
 
     def __init__(self, stream: BinaryIO | None = None) -> None:
-        """Write to ``stream``, by default standard output; ``SinkError`` if that is a terminal."""
+        """Write to ``stream``, by default standard output; ``SinkError`` if that is closed or a terminal."""
+        if stream is None and sys.stdout is None:
+            raise SinkError("--output - writes to standard output, and that is closed: give another --output")
         self._stream: BinaryIO = stream or sys.stdout.buffer
         self._gone = False
         if self._stream.isatty():

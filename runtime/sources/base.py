@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from core.errors import InvalidInputError
 from core.frames import Frame, Size
@@ -72,6 +73,7 @@ class VideoSource(Closing, ABC):
         lost_since_ns: since when a live source is lost and tried again (``time.perf_counter_ns``); None while it is
             there. Other threads may read it.
         outages: when a live source was lost and came back; one that is lost for good is no outage but an error.
+        files: those that frames are read from, as far as there are any: nothing is to be written over them.
         note: what people should know once the frames were read, such as a frame cut off at the end.
     """
 
@@ -83,6 +85,7 @@ class VideoSource(Closing, ABC):
     captured_ns: int | None = None
     lost_since_ns: int | None = None
     outages: Sequence[Outage] = ()
+    files: Sequence[Path] = ()
     note: str | None = None
 
     @abstractmethod

@@ -1,6 +1,7 @@
 """Cameras of this machine."""
 
 import random
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ CAMERA_FPS: Final = 30.0
 CAMERA_SIZES: Final = (Size(480, 640), Size(720, 1280), Size(1080, 1920))
 FOURCC: Final = "MJPG"
 ANY: Final = "any"
+DEVICE: Final = re.compile(r"/dev/video(\d{1,4})")
 DEFAULTS: Final = SourceOptions()
 
 
@@ -43,17 +45,26 @@ class CameraSource(LiveSource):
     """A camera of this machine."""
 
     def __init__(
-        self, index: int, *, size: Size, options: SourceOptions = DEFAULTS, chance: random.Random | None = None
+        self,
+        index: int,
+        *,
+        size: Size,
+        options: SourceOptions = DEFAULTS,
+        device: Path | None = None,
+        chance: random.Random | None = None,
     ) -> None:
         """Open camera ``index`` in the mode of the ``options``, else in the smallest usual one that covers ``size``.
 
-        A camera that has no such mode gives the one it deems nearest; ``mode`` and ``describe`` tell.
+        A camera that has no such mode gives the one it deems nearest; ``mode`` and ``describe`` tell. A ``device`` such
+        as ``/dev/v4l/by-id/...`` is looked up again whenever the camera is lost: it keeps its name when the camera
+        comes back under another number.
 
         Raises:
             InvalidInputError: if this OpenCV does not have the backend.
             SourceError: if there is no such camera, or it cannot be opened.
         """
         self.index = index
+        self._device = device
         self._backend = find_backend(options.backend)
         self._asked = options
         covering = (mode for mode in CAMERA_SIZES if mode.height >= size.height and mode.width >= size.width)
@@ -67,6 +78,8 @@ class CameraSource(LiveSource):
         super().__init__(retry_seconds=options.retry_seconds, chance=chance)
 
     def _connect(self) -> cv2.VideoCapture | None:
+        if self._device is not None and (index := index_of(self._device)) is not None:
+            self.index = index
         capture = cv2.VideoCapture(self.index, self._backend)
         if not capture.isOpened():
             return None
@@ -114,6 +127,12 @@ class CameraSource(LiveSource):
         )
         told = "; ".join(part for part in (str(given), f"not {differs} as asked" if str(differs) else "") if part)
         return f"{self.name} ({told})" if told else self.name
+
+
+def index_of(device: Path) -> int | None:
+    """The number of the camera that ``device`` (``/dev/video2``, or a link to it) is; None if it is none."""
+    found = DEVICE.fullmatch(str(device.resolve()))
+    return None if found is None else int(found[1])
 
 
 def find_backend(name: str | None) -> int:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from core.frames import Frame, Size, check_frame
 from runtime.sources.base import VideoSource
 
-SECRETS: Final = re.compile(r"\b([^=&]*(?:user|usr|login|pass|pwd|token|secret|key|auth)[^=&]*)=[^&]*", re.IGNORECASE)
-"""Of an address's query: what is not to be shown."""
+SECRETS: Final = re.compile(
+    r"([^=&;/?]*(?:user|usr|login|pass|pwd|token|secret|key|auth)[^=&;/?]*)=[^&;/?]*", re.IGNORECASE
+)
+"""Of an address's path and query: what is not to be shown."""
 
 CLOSE_SECONDS: Final = 10.0
 """How long ``close`` waits for a read or an attempt to connect that is under way."""
@@ -169,16 +171,20 @@ def low_latency_options(url: str) -> str:
     return _TRANSPORT.get(url.partition(":")[0].lower(), "") + LOW_LATENCY
 
 
-def hide_password(url: str) -> str:
-    """``url`` without the user and password it may hold, also in its query, as many cameras have them."""
-    scheme, _, rest = url.partition("://")
-    address, mark, query = rest.partition("?")
-    authority, slash, path = address.partition("/")
-    port = authority.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
-    if "@" in path and port and not port.isdecimal():  # no port, but a password with an unescaped slash
-        authority, slash, path = address.rpartition("@")[2].partition("/")
-    shown = SECRETS.sub(r"\1=***", query)
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}{mark}{shown}"
+def hide_password(text: str) -> str:
+    """An address without the user and password it may hold, also in its path or query, as many cameras have them.
+
+    Passwords hold what an address should not (``/``, ``?``, ``@``), so in doubt more is left out than need be. What is
+    no address, such as a mistyped one, is treated alike.
+    """
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        scheme, rest = "", text
+    before, _, after = rest.rpartition("@")
+    begin = re.split(r"[/?]", before, maxsplit=1)[0] if mark else before
+    if ":" in begin or (mark and begin == before):  # else the @ is a path's own
+        rest = after
+    return scheme + mark + SECRETS.sub(r"\1=***", rest)
 
 
 def rate_of(times_ms: Sequence[float]) -> float | None:

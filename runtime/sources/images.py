@@ -10,6 +10,7 @@ from pathlib import Path
 from core.errors import InvalidInputError, SourceError
 from core.frames import IMAGE_SUFFIXES, Frame, Size, is_special, list_images, read_image
 from runtime.sources.base import VideoSource
+from runtime.sources.captures import hide_password
 
 
 class ImageSource(VideoSource):
@@ -36,6 +37,7 @@ class ImageSource(VideoSource):
             except InvalidInputError as error:
                 raise SourceError(str(error)) from error
         self._images = sorted(images, key=lambda image: [natural_key(part) for part in image.parts])
+        self.files = self._images
         self._names = _distinct_names(self._images)
         self._next = 0
         self.frame_count = len(images)
@@ -68,6 +70,7 @@ def find_images(pattern: str) -> list[Path]:
     Raises:
         SourceError: if it matches nothing, or no image.
     """
+    shown = hide_password(pattern)
     # Path.glob takes no absolute pattern.
     matches = [Path(match) for match in glob(str(Path(pattern).expanduser()), recursive=True)]  # noqa: PTH207
     files = [path for path in matches if not path.is_dir() and not is_special(path)]
@@ -76,10 +79,10 @@ def find_images(pattern: str) -> list[Path]:
         return images
     if files:
         count = f"{len(files)} files, none of them an image" if len(files) > 1 else "one file, which is no image"
-        raise SourceError(f"{pattern} matches {count}: of videos give one at a time, such as --source {min(files)}")
+        raise SourceError(f"{shown} matches {count}: of videos give one at a time, such as --source {min(files)}")
     if matches:
-        raise SourceError(f"{pattern} matches folders only: give {pattern.rstrip('/')}/* for the images in them")
-    raise SourceError(f"nothing matches {pattern}: check the folder and the suffix, or give a folder of images")
+        raise SourceError(f"{shown} matches folders only: give {shown.rstrip('/')}/* for the images in them")
+    raise SourceError(f"nothing matches {shown}: check the folder and the suffix, or give a folder of images")
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:

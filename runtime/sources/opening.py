@@ -8,7 +8,8 @@ from core.data_layout import readable
 from core.errors import InvalidInputError, SourceError
 from core.frames import IMAGE_SUFFIXES, Size
 from runtime.sources.base import SourceOptions, VideoSource
-from runtime.sources.cameras import CameraSource
+from runtime.sources.cameras import CameraSource, index_of
+from runtime.sources.captures import hide_password
 from runtime.sources.demo import DEMO, DemoSource
 from runtime.sources.images import ImageSource, find_images, is_pattern
 from runtime.sources.raw import STANDARD_INPUT, open_named_pipe, open_standard_input
@@ -66,15 +67,14 @@ def open_source(
         return CameraSource(int(camera[1]), size=size, options=options)
     if is_pattern(text):
         return ImageSource(Path(text), find_images(text), fps=options.input_fps)
-    raise SourceError(f"there is no file or folder {text}: give --source {CHOICES}")
+    raise SourceError(f"there is no file or folder {hide_password(text)}: give --source {CHOICES}")
 
 
 def _open_special(path: Path, size: Size, options: SourceOptions) -> VideoSource:
     """A camera by its device, or a named pipe; ``SourceError`` for anything else that is no file."""
     if path.is_fifo():
         return open_named_pipe(path, options)
-    # Links such as /dev/v4l/by-id/... keep their name whatever order cameras are plugged in.
-    camera = CAMERA.fullmatch(str(path.resolve()))
-    if path.is_char_device() and camera:
-        return CameraSource(int(camera[1]), size=size, options=options)
+    index = index_of(path)
+    if path.is_char_device() and index is not None:
+        return CameraSource(index, size=size, options=options, device=path)
     raise SourceError(f"{path} is a device or a socket, not a file: give --source {CHOICES}")

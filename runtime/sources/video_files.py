@@ -53,6 +53,7 @@ class VideoFileSource(CaptureSource):
         shown = hide_password(location) if isinstance(location, str) else str(location)
         if isinstance(location, Path):
             _check_file(location)
+            self.files = (location,)
         capture = capture or open_ffmpeg(str(location), timeout_seconds=timeout_seconds)
         if capture is None:
             raise SourceError(f"{shown} cannot be opened as a video: it is damaged, incomplete or something else")

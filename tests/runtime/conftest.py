@@ -12,7 +12,7 @@ from core.configuration import Direction, GeneratorConfig
 from core.export_record import Normalization
 from core.fidelity import Fidelity
 from core.frames import Size
-from core.machine import this_machine
+from core.machine import this_machine, usable_cores
 from core.manifest import Artifact, Latency, Manifest, Source, Status, describe_file, write_manifest
 from core.precision import Precision
 from tests.runtime.stream_helpers import HEIGHT, WIDTH, numbered_frame, write_clip
@@ -54,7 +54,7 @@ def make_bundle(folder: Path, *, size: Size = TINY, condition: Condition = Condi
         height=size.height,
         width=size.width,
         fidelity=Fidelity(psnr_db=99.0, ssim=1.0, max_abs=0, mean_abs=0.0, frames=8),
-        latency_ms=Latency(p50=0.1, p90=0.2, p99=None, runs=20, threads=1, device="cpu"),
+        latency_ms=Latency(p50=0.1, p90=0.2, p99=None, runs=20, threads=usable_cores(), device="cpu"),
         status=Status.PASSED,
         reason=None,
         build_seconds=0.1,

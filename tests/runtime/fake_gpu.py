@@ -62,6 +62,12 @@ class FakeCuda:
     def cudaGetDeviceCount(self) -> tuple[int, int]:
         return (0, self.devices) if self.devices else (100, 0)
 
+    def cudaGetDevice(self) -> tuple[int, int]:
+        return 0, 0
+
+    def cudaSetDevice(self, _index: int) -> tuple[int]:
+        return (0,)
+
     def cudaGetDeviceProperties(self, _device: int) -> tuple[int, Any]:
         return 0, SimpleNamespace(name=b"Fake GPU\0\0\0")
 
@@ -263,6 +269,6 @@ def fake_tensorrt(cuda: FakeCuda, size: Size | None, *, rtx: bool = False) -> An
         __version__="0.fake", ILogger=ILogger, Runtime=Runtime, TensorIOMode=SimpleNamespace(INPUT="input"), plan=plan
     )
     if rtx:
-        module.CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole")
+        module.CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole", DISABLED="disabled")
         module.DynamicShapesKernelSpecializationStrategy = SimpleNamespace(EAGER="eager")
     return module

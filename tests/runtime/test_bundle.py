@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import BundleError, InvalidInputError, MissingDependencyError, UnavailableError
 from core.formats import TARGETS
-from core.machine import this_machine
+from core.machine import this_machine, usable_cores
 from core.precision import Precision
 from runtime.bundle import open_bundle
 
@@ -14,7 +14,7 @@ from runtime.bundle import open_bundle
 def artifact(target: str, precision: str, p50: float | None, status: str = "passed") -> dict[str, Any]:
     made = TARGETS[target]
     names = (made.file_name(Precision(precision)), *made.companion_names(Precision(precision)))
-    latency = {"p50": p50, "p90": None, "p99": None, "runs": 9, "threads": 2, "device": "cpu"}
+    latency = {"p50": p50, "p90": None, "p99": None, "runs": 9, "threads": usable_cores(), "device": "cpu"}
     return {
         "target": target,
         "precision": precision,

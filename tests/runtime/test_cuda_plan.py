@@ -125,6 +125,42 @@ class CudaPlanContract(DeepEngineContract):
         with pytest.raises(InvalidInputError, match=r"48x64.* not 64x64"):
             CudaPlanEngine(path, EngineSettings(threads=1, size=other), flavour=self.flavour, trt=trt, cuda=cuda)
 
+    def test_an_error_while_closing_keeps_nothing_from_being_given_back(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cuda = FakeCuda()
+        engine = self.open_with(tmp_path, cuda)
+        monkeypatch.setattr(cuda, "cudaStreamSynchronize", lambda _stream: (700,))
+        with pytest.raises(UnavailableError, match="CUDA could not finish a frame: 700"):
+            engine.close()
+        assert not cuda.memory
+        assert not cuda.handles
+
+    def test_what_the_library_said_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        cuda = FakeCuda()
+
+        def refuse(_context: FakeContext, _stream: int) -> bool:
+            return False
+
+        monkeypatch.setattr(FakeContext, "execute_async_v3", refuse)
+        with pytest.raises(UnavailableError, match="could not run the engine") as caught:
+            self.open_with(tmp_path, cuda)
+        assert "\n" not in str(caught.value)
+        assert not cuda.memory
+        assert not cuda.handles
+
+    def test_kernels_can_be_launched_one_by_one(self, tmp_path: Path) -> None:
+        cuda = FakeCuda()
+        (tmp_path / "model.engine").write_bytes(b"plan")
+        trt = fake_tensorrt(cuda, SIZE, rtx=self.flavour == "tensorrt_rtx")
+        settings = EngineSettings(threads=1, graphs=False)
+        with CudaPlanEngine(tmp_path / "model.engine", settings, flavour=self.flavour, trt=trt, cuda=cuda) as engine:
+            frame = np.full((*SIZE, 3), 3, np.uint8)
+            assert np.all(engine.translate(frame) == 252)
+            if self.flavour == "tensorrt_rtx":
+                assert trt.plan.config.cuda_graph_strategy == "disabled"
+        assert cuda.graphs_launched == 0
+
     def test_refuses_a_machine_without_a_gpu(self, tmp_path: Path) -> None:
         with pytest.raises(UnavailableError, match="NVIDIA GPU"):
             self.open_with(tmp_path, FakeCuda(devices=0))

@@ -220,6 +220,25 @@ def test_a_link_to_a_device_that_is_no_camera_is_refused(tmp_path: Path) -> None
         open_source(str(tmp_path / "null"), size=SIZE)
 
 
+def test_a_camera_known_by_a_link_is_found_under_its_new_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = ["/dev/video0"]
+    opened: list[int] = []
+
+    def open_camera(index: int, _backend: int) -> FakeCapture:
+        opened.append(index)
+        return FakeCapture(1)
+
+    monkeypatch.setattr(Path, "resolve", lambda _path: Path(now[0]))
+    monkeypatch.setattr(cameras.cv2, "VideoCapture", open_camera)
+    source = CameraSource(0, size=SIZE, device=Path("/dev/v4l/by-id/usb-cam"), chance=random.Random(0))
+    assert source.read() is not None
+    now[0] = "/dev/video2"  # pulled out, and put in again
+    assert source.read() is not None
+    assert opened == [0, 2]
+    assert source.name == "camera 2"
+    source.close()
+
+
 def test_backends_that_this_opencv_lacks_are_refused_with_those_it_has() -> None:
     for name in ("kinect", "gstreamer" if "GStreamer:                   NO" in cv2.getBuildInformation() else "x"):
         with pytest.raises(InvalidInputError, match=f"--backend {name}: this OpenCV opens cameras with any, .*v4l2"):

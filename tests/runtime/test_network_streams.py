@@ -123,14 +123,45 @@ def test_a_url_that_cannot_be_opened_is_named_without_its_password(
     assert "secret" not in str(caught.value)
 
 
-def test_a_password_is_never_shown() -> None:
-    assert hide_password("http://me:pass@host:80/a@b?c") == "http://host:80/a@b?c"
-    assert hide_password("rtsp://me:pa/ss@host/live") == "rtsp://host/live"
-    assert (
-        hide_password("http://host:80/v?user=me&size=2&Password=x") == "http://host:80/v?user=***&size=2&Password=***"
-    )
-    assert hide_password("rtsp://[::1]:8554/live") == "rtsp://[::1]:8554/live"
-    assert hide_password("udp://@239.0.0.1:1234") == "udp://239.0.0.1:1234"
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://me:S3CRET@host:80/a?b", "http://host:80/a?b"),
+        ("http://host/a@2x.png", "http://host/a@2x.png"),
+        ("rtsp://me:S3/CRET@host/live", "rtsp://host/live"),
+        ("rtsp://me:12/S3CRET@host/live", "rtsp://host/live"),
+        ("rtsp://me:S3C?RET@host/live", "rtsp://host/live"),
+        ("rtsp://me:S3C@RET@host/live", "rtsp://host/live"),
+        ("rtsp://me:/S3CRET@host/live", "rtsp://host/live"),
+        (
+            "http://host:80/v?user=S3CRET&size=2&Password=S3CRET",
+            "http://host:80/v?user=***&size=2&Password=***",
+        ),
+        (
+            "rtsp://1.2.3.4:554/user=admin&password=S3CRET&channel=1&stream=0.sdp?real_stream",
+            "rtsp://1.2.3.4:554/user=***&password=***&channel=1&stream=0.sdp?real_stream",
+        ),
+        ("rtsp://1.2.3.4/user=admin_password=S3CRET_channel=1", "rtsp://1.2.3.4/user=***"),
+        ("rtsp://1.2.3.4/live;password=S3CRET", "rtsp://1.2.3.4/live;password=***"),
+        ("ftp://me:S3CRET@host/clip.mp4", "ftp://host/clip.mp4"),
+        ("rtsp:/me:S3CRET@host", "host"),
+        ("rtsp://[::1]:8554/live", "rtsp://[::1]:8554/live"),
+        ("udp://@239.0.0.1:1234", "udp://239.0.0.1:1234"),
+        ("clips/a@2.mp4", "clips/a@2.mp4"),
+    ],
+)
+def test_a_password_is_never_shown(address: str, shown: str) -> None:
+    assert hide_password(address) == shown
+    assert "S3CRET" not in shown
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://me:S3CRET@host/clip.mp4", "rtsp:/me:S3CRET@host", "mms://me:S3CRET@h/*.asf"]
+)
+def test_not_even_of_an_address_that_is_not_understood(address: str) -> None:
+    with pytest.raises(SourceError) as refusal:
+        open_source(address, size=SIZE)
+    assert "S3CRET" not in str(refusal.value)
 
 
 @pytest.fixture

@@ -4,18 +4,15 @@ import signal
 import threading
 import time
 
-import numpy as np
 import pytest
 
 from core.frames import Frame
 from runtime import pipeline
 from runtime.handover import Handover
 from runtime.pipeline import run_pipeline
-from runtime.stages import FrameTimes
-from runtime.stillness import Stillness
 from runtime.translating import Pending, Prepared
 from tests.runtime.pipeline_stand_ins import PATIENCE, EndlessSource, ListSink, ListSource, pause, run_in_time, slowly
-from tests.runtime.stream_helpers import numbered_frame, read_number
+from tests.runtime.stream_helpers import read_number
 
 
 @pytest.mark.parametrize("slow_sink", [False, True])
@@ -180,6 +177,7 @@ class Workshop:
     """Translates several frames at a time, each in a thread, the later ones of each group first."""
 
     label = "workshop"
+    changes = False
 
     def __init__(self, depth: int, *, fail_at: int | None = None) -> None:
         self.depth = depth
@@ -232,39 +230,6 @@ def test_a_failure_of_one_of_several_under_way_surfaces(live: bool) -> None:
     with pytest.raises(RuntimeError, match="the engine broke"):
         run_in_time(lambda: run_pipeline(source, Workshop(2, fail_at=9), [sink], depth=2))
     assert sink.aborted
-
-
-def test_still_frames_are_given_the_last_translation_and_counted() -> None:
-    class Standing(ListSource):
-        def read(self) -> Frame | None:
-            frame = super().read()
-            return None if frame is None else numbered_frame((self.next - 1) // 5)
-
-    sink, calls = ListSink(), []
-    times: list[FrameTimes] = []
-
-    class Log:
-        def frame_done(self, index: int, one: FrameTimes) -> None:
-            times.append(one)
-
-    def translate(frame: Frame) -> Frame:
-        calls.append(read_number(frame))
-        return 255 - frame
-
-    result = run_in_time(lambda: run_pipeline(Standing(20), translate, [sink], still=Stillness(2.0), observers=[Log()]))
-    assert calls == [0, 1, 2, 3]
-    assert [255 - number for number in sink.numbers] == [i // 5 for i in range(20)]
-    assert (result.frames, result.reused, result.stages["infer"].count) == (20, 16, 4)
-    assert [one.reused for one in times] == [i % 5 != 0 for i in range(20)]
-    assert all(one.end_to_end > 0 for one in times)
-
-
-def test_slow_changes_add_up_until_they_are_seen() -> None:
-    still = Stillness(2.0)
-    seen = [still.unchanged(np.full((64, 64, 3), level, dtype=np.uint8)) for level in range(100, 108)]
-    assert seen == [False, True, True, False, True, True, False, True]
-    still.forget()
-    assert not still.unchanged(np.full((64, 64, 3), 107, dtype=np.uint8))
 
 
 def test_sinks_are_told_while_a_source_is_lost() -> None:

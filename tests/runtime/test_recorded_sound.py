@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from runtime.pipeline import run_pipeline
 from runtime.sinks import open_sink
+from tests.runtime.pipeline_stand_ins import ListSource
 from tests.runtime.stream_helpers import read_clip, read_number
 from tests.runtime.test_sinks import contents, picture
 
@@ -40,6 +42,22 @@ def test_the_sound_of_the_source_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
     assert log.read_text().count("clip.mp4") == (1 if failing == "never" else 2)
     expected = "the sound of clip.mp4 was not kept: the codec is not supported"
     assert sink.note == (expected if failing == "always" else None)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_video_that_ends_early_has_as_much_sound_as_pictures(
+    whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, log = tmp_path / "bin" / "ffmpeg", tmp_path / "log"
+    program.parent.mkdir()
+    program.write_text(FAKE_FFMPEG.format(python=sys.executable, log=str(log), failing="never"))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    path = str(tmp_path / "out" / "x.mp4")
+    beside = open_sink(path, fps=25, live=False, frames=9, side_by_side=True, audio_from=Path("clip.mp4"))
+    source = ListSource(50)
+    run_pipeline(source, lambda frame: 255 - frame, [beside], max_frames=None if whole else 20)
+    assert ("-t 0.800" in log.read_text()) is not whole
 
 
 def test_without_ffmpeg_the_missing_sound_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def test_the_log_has_a_line_for_each_frame(tmp_path: Path) -> None:
             log.frame_done(number, times(number, reused=number == 5))
         seen = path.read_text()
         assert seen.endswith("\n"), "whole lines while the stream runs"
-        assert seen.count("\n") > 25
+        assert seen.count("\n") == 60, "all of them, as there may be no further frame for hours"
     with path.open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS

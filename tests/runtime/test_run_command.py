@@ -14,7 +14,14 @@ import pytest
 
 from core.frames import read_image, write_image
 from core.manifest import MANIFEST_NAME
-from tests.runtime.stream_helpers import environment, numbered_frame, read_clip, read_number, run_command_line
+from tests.runtime.stream_helpers import (
+    environment,
+    numbered_frame,
+    read_clip,
+    read_number,
+    run_command_line,
+    write_clip,
+)
 
 FORBIDDEN = ("torch", "torchvision", "onnx", "nncf")
 
@@ -167,6 +174,17 @@ def options(*arguments: str) -> Callable[[Path], list[str]]:
     return lambda _folder: list(arguments)
 
 
+def pattern_over_itself(folder: Path) -> list[str]:
+    (folder / "photos").mkdir()
+    write_image(folder / "photos" / "a.png", numbered_frame(1))
+    return ["--source", "photos/*.png", "--no-show", "--output", "photos"]
+
+
+def figures_over_the_source(folder: Path) -> list[str]:
+    write_clip(folder / "c.mp4", [numbered_frame(1)])
+    return ["--source", "c.mp4", "--no-show", "--csv", "c.mp4"]
+
+
 MISTAKES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "no camera": (options("--camera", "9", "--no-show"), "no camera 9 could be opened"),
     "missing source": (options("--source", "nowhere.mp4", "--no-show"), "no file or folder nowhere.mp4"),
@@ -175,6 +193,12 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "text as video": (text_as_video, "is a text file"),
     "noise as video": (noise_as_video, "cannot be opened as a video"),
     "output is source": (output_is_source, "would write over the source"),
+    "pattern over itself": (pattern_over_itself, "--output photos would write over the source"),
+    "figures over the source": (figures_over_the_source, "--csv c.mp4 would write over the source"),
+    "one place twice": (
+        options("--no-show", "--frames", "1", "--output", "out/d.mp4", "--output", "out/../out/d.mp4"),
+        "out/../out/d.mp4 is given twice",
+    ),
     "no display": (options("--source", "demo"), "--no-show"),
     "damaged manifest": (cut_short(MANIFEST_NAME), "cannot be read as JSON"),
     "truncated model": (cut_short("generator.fp32.onnx"), "is not the file its manifest describes"),
@@ -207,6 +231,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(mistake: str, tiny_bundle: Pat
     assert done.stderr.endswith("\n")
     assert message in done.stderr
     assert [name for name in tree(tmp_path) if name != "out"] == before
+    assert all(read_image(path).shape == (48, 64, 3) for path in tmp_path.glob("photos/*.png"))
 
 
 def test_a_missing_bundle_is_one_line(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import InvalidInputError, UnavailableError
 from core.frames import Size
+from core.machine import usable_cores
 from core.manifest import Artifact
 from core.precision import Precision
 from runtime import selection
@@ -38,7 +39,7 @@ class Probe:
         self.devices: list[str | None] = []
 
     def __call__(
-        self, _bundle: Bundle, candidates: list[Artifact], _threads: int | None, device: str | None
+        self, _bundle: Bundle, candidates: list[Artifact], _threads: int | None, device: str | None, _say: object
     ) -> dict[str, Timing]:
         self.calls += 1
         self.devices.append(device)
@@ -108,9 +109,34 @@ def test_what_is_asked_for_is_taken(bundle: Bundle) -> None:
 
 def test_the_probe_really_runs_artifacts(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "PROBE_SECONDS", 0.02)
-    timings = selection._measure(open_bundle(tiny_bundle), open_bundle(tiny_bundle).usable(), 1, "cpu")
+    timings = selection._measure(open_bundle(tiny_bundle), open_bundle(tiny_bundle).usable(), 1, "cpu", print)
     (timing,) = timings.values()
     assert 0 < timing.p50 <= timing.p90
+
+
+def test_what_cannot_be_loaded_is_said_once_and_remembered_too(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def time_it(_bundle: Bundle, artifact: Artifact, *_: object) -> list[float]:
+        calls.append(artifact.name)
+        if artifact.target == "openvino":
+            raise UnavailableError("built for another GPU")
+        return [5.0 if artifact.precision is Precision.INT8 else 9.0] * 10
+
+    calls: list[str] = []
+    said: list[str] = []
+    monkeypatch.setattr(selection, "_time", time_it)
+    for _ in range(2):
+        choice = choose_artifact(elsewhere(bundle), say=said.append)
+        assert [one.name for one in choice.usable] == ["generator.int8.onnx", "generator.fp32.onnx"]
+    assert len(calls) == 6, "three artifacts, two rounds, once"
+    assert said[1:] == ["generator.fp32.xml is left out: built for another GPU"]
+
+
+def test_figures_of_other_threads_are_not_used(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = Probe(onnx_fp32=3.0, onnx_int8=9.0, openvino_fp32=5.0)
+    monkeypatch.setattr(selection, "_measure", probe)
+    assert choose_artifact(bundle, threads=usable_cores() + 1).artifact.name == "generator.fp32.onnx"
+    assert choose_artifact(bundle, threads=usable_cores()).artifact.name == "generator.int8.onnx"
+    assert probe.calls == 1
 
 
 def test_a_probe_that_nothing_passes_says_why(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

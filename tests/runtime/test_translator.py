@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.errors import BundleError, UnavailableError
+from core.errors import BundleError, InvalidInputError, UnavailableError
 from core.manifest import Artifact, Manifest, describe_file, read_manifest, write_manifest
 from core.precision import Precision
 from runtime.bundle import Bundle, open_bundle
@@ -91,6 +91,51 @@ def test_one_that_cannot_be_loaded_is_passed_over(tiny_bundle: Path) -> None:
         wait_for(translator)
         translator(numbered_frame(5))
         assert translator.label == "onnx fp32"
+
+
+def test_asking_twice_before_a_frame_loads_one_engine(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Engine] = []
+    real = Bundle.open
+
+    def spy(bundle: Bundle, artifact: Artifact, **options: Any) -> Engine:
+        opened.append(real(bundle, artifact, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(Bundle, "open", spy)
+    with open_translator(with_a_second(tiny_bundle)) as translator:
+        opened.clear()
+        for _ in range(3):
+            translator.next_artifact()
+            wait_for(translator)
+        assert translator.changes
+        translator(numbered_frame(1))
+        assert not translator.changes
+    assert [engine._closed for engine in opened] == [True]
+
+
+def test_a_fault_while_loading_does_not_end_the_key(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_translator(with_a_second(tiny_bundle)) as translator:
+
+        def fail(*_: object, **__: object) -> Engine:
+            raise MemoryError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Bundle, "open", fail)
+            translator.next_artifact()
+            wait_for(translator)
+        assert translator.notes == ["generator.int8.onnx could not be loaded: MemoryError"]
+        translator.next_artifact()
+        wait_for(translator)
+        translator(numbered_frame(1))
+        assert translator.label == "onnx int8"
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((8, 8, 3), np.float32), np.zeros((8, 8), np.uint8), np.zeros((0, 8, 3), np.uint8)]
+)
+def test_what_is_no_frame_is_refused(wrong: np.ndarray, tiny_bundle: Path) -> None:
+    with open_translator(tiny_bundle) as translator, pytest.raises(InvalidInputError, match="not a uint8 BGR frame"):
+        translator(wrong)
 
 
 def test_it_runs_on_the_device_it_is_given_and_so_does_the_next_artifact(
