@@ -31,13 +31,13 @@ from runtime.benchmark import Candidate, measure, street_frames
 from runtime.bundle import open_bundle
 from runtime.engines import open_engine
 from runtime.sources.demo import DemoSource
+from runtime.stream import FILE_DEPTH
 
 RESULTS: Final = Path(__file__).parent / "results"
 SOURCES: Final = ("demo", "clip")
 KEPT: Final = ("frames", "fps", "latency_ms", "first_frame_seconds", "peak_memory_mib", "cpu_cores")
 LATENCY_DEPTH: Final = 1
-THROUGHPUT_DEPTH: Final = 2
-"""What the stream has for files where there are two cores."""
+THROUGHPUT_DEPTH: Final = FILE_DEPTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from core.errors import InvalidInputError
 from core.frames import Frame, Size, fit, list_images
 from core.image_pairs import FolderPairs, Photographs, SideBySideImages, match_names
 from core.pairs import PairSource, SelectedPairs, Split, open_pairs
+from core.places import expanded
 from core.video import VideoFrames, decode_frames
 from runtime.sources import CAMERA, DEMO, URL, DemoSource, VideoSource, hide_password, open_source
 
@@ -101,7 +102,7 @@ def find_source(source: str) -> Path | None:
         raise InvalidInputError(f"--calibrate is empty: give {CHOICES}")
     if source == DEMO or URL.match(source):
         return None
-    path = Path(source).expanduser()
+    path = expanded(source)
     with readable(path):
         if path.exists():
             if path.is_file() or path.is_dir():

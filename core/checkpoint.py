@@ -18,7 +18,7 @@ from core.foreign_checkpoints import import_checkpoint, is_foreign
 from core.networks import Generator
 from core.networks.assembly import assemble_generator
 
-_HEADER_KEY: Final = "pix2pix_edge"
+HEADER_KEY: Final = "pix2pix_edge"
 
 
 def save_generator(path: Path, generator: Generator, info: CheckpointInfo) -> None:
@@ -27,7 +27,7 @@ def save_generator(path: Path, generator: Generator, info: CheckpointInfo) -> No
     Raises:
         InvalidInputError: if it cannot be written.
     """
-    save_weights(path, generator, {_HEADER_KEY: info.model_dump_json()})
+    save_weights(path, generator, {HEADER_KEY: info.model_dump_json()})
 
 
 def save_weights(path: Path, network: nn.Module, header: dict[str, str]) -> None:
@@ -73,7 +73,7 @@ def _read(path: Path, *, with_weights: bool) -> tuple[CheckpointInfo, Generator 
         raise CheckpointError(f"there is no checkpoint {path}: train one with p2p-train")
     try:
         with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(_HEADER_KEY)
+            header = (file.metadata() or {}).get(HEADER_KEY)
             if header is None:
                 raise CheckpointError(f"{path} was not written by p2p-train (its header names no generator)")
             info = CheckpointInfo.model_validate(json.loads(header))

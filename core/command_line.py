@@ -3,15 +3,18 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
 from core.errors import EdgeError
 
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+"""Signals that ask a command to clean up and end: Ctrl-C, a service manager, a terminal that was closed."""
 USAGE_ERROR = 2
 INTERRUPTED = 130
 
@@ -25,6 +28,10 @@ def run_command(command: Callable[..., Any], *, name: str) -> NoReturn:
     app = typer.Typer(name=name, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command()(command)
     interrupts = _Interrupts()
+    if sys.stdout is None:  # closed by whoever started this; ``sys.__stdout__`` still tells
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     try:
         code = app(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
@@ -52,6 +59,19 @@ def run_command(command: Callable[..., Any], *, name: str) -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+@contextmanager
+def unread_is_fine() -> Iterator[None]:
+    """What the block prints may find nobody who reads it; the work goes on."""
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+    except SystemExit:  # how rich ends where nobody reads, after it has discarded what is left
+        return
+
+
 def fail(message: str, code: int) -> NoReturn:
     """Print ``message`` as one line on stderr and leave with ``code``."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
@@ -61,7 +81,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 def _end_quietly() -> None:
     """All is said and cleaned up: a signal from now on may end the process, and not with a traceback of its own."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
 
@@ -72,13 +92,13 @@ def _discard_output() -> None:
 
 
 class _Interrupts:
-    """SIGINT and SIGTERM as ``KeyboardInterrupt``, remembered."""
+    """The signals of ``ENDING`` as ``KeyboardInterrupt``, remembered; those that are to be ignored stay so."""
 
     def __init__(self) -> None:
         self.seen = False
-        signal.signal(signal.SIGTERM, self._interrupt)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where Ctrl-C is to be ignored
-            signal.signal(signal.SIGINT, self._interrupt)
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._interrupt)
 
     def _interrupt(self, _signal: int, _frame: FrameType | None) -> NoReturn:
         self.seen = True

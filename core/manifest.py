@@ -255,6 +255,7 @@ def verify_files(folder: Path, artifact: Artifact) -> None:
     for file in artifact.files:
         path = folder / file.name
         if path.is_symlink() or not path.is_file():
-            raise BundleError(f"{path} is missing: export the bundle again with p2p-export")
+            what = "is a link, and a bundle holds its files itself" if path.is_symlink() else "is missing"
+            raise BundleError(f"{path} {what}: export the bundle again with p2p-export")
         if path.stat().st_size != file.bytes or file_sha256(path) != file.sha256:
             raise BundleError(f"{path} is not the file its manifest describes: export the bundle again with p2p-export")

@@ -19,6 +19,11 @@ from core.networks import Generator
 PADDING: Final[dict[str, Literal["zeros", "replicate"]]] = {"zeros": "zeros", "reflect": "replicate"}
 """How the lower resolution is padded where the doubled one was: beyond a border it mirrors the pixel's own double."""
 
+SMALL: Final = 17 * 17
+"""Pixels of images that ONNX Runtime moves faster by its DepthToSpace (which ``pixel_shuffle`` becomes) than by the two
+transpositions: 0.02 ms instead of 0.48 for 512 channels of 3 x 3, and 0.67 instead of 0.78 for 17 x 17, but 1.4 ms
+instead of 0.8 for 256 channels of 33 x 33 (1.31.1, two cores)."""
+
 
 class SubPixelConvolution(nn.Conv2d):
     """``float [N, I, H, W]`` to ``float [N, O, 2 H, 2 W]``."""
@@ -45,6 +50,8 @@ class SubPixelConvolution(nn.Conv2d):
         """Double the resolution of ``images``."""
         blocks = super().forward(images)
         count, channels, height, width = blocks.shape
+        if isinstance(height, int) and isinstance(width, int) and height * width <= SMALL:  # not so where sizes vary
+            return functional.pixel_shuffle(blocks, 2)[:, :, 1:-1, 1:-1]
         # Columns first, rows then: two transpositions of one axis each, which copy faster than one of two.
         columns = blocks.reshape(count, channels // 2, 2, height * width).transpose(2, 3)
         rows = columns.reshape(count, channels // 4, 2, height, 2 * width).transpose(2, 3)

@@ -115,7 +115,8 @@ class Bundle:
             first = fitting[0]
             TARGETS[first.target].require()
             raise UnavailableError(
-                f"no artifact of {self.folder} can be used here: {first.name}: {first.status}: {first.reason}; "
+                f"no artifact of {self.folder} can be used here: {first.name}: {first.status}"
+                f"{f': {first.reason}' if first.reason else ''}; "
                 "--target and --precision together take one all the same"
             )
         return by_latency(usable, device)
@@ -217,6 +218,8 @@ def open_bundle(place: str | Path | None = None, *, condition: Condition | None 
                 return open_builtin("labels" if condition is Condition.IDENTITY else "edges")
             raise BundleError(f"there is no bundle in {EXPORTS}/: make one with p2p-export")
     else:
+        if "://" in str(place):
+            raise BundleError("an address is no bundle: give it as --source")
         folder = Path(place)
         if folder.is_file():
             raise BundleError(

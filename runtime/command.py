@@ -1,14 +1,14 @@
 """``p2p-run``: translate a camera, a video, images or the demo live with an exported bundle."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from core.command_line import INTERRUPTED, run_command
+from core.command_line import INTERRUPTED, run_command, unread_is_fine
 from core.errors import InvalidInputError
+from core.places import check_text
 
 
 def run(
@@ -16,7 +16,7 @@ def run(
         str | None,
         typer.Argument(help="Bundle of p2p-export, or builtin:labels, builtin:edges. [default: exports/latest]"),
     ] = None,
-    camera: Annotated[int | None, typer.Option(min=0, help="Number of a camera.")] = None,
+    camera: Annotated[int | None, typer.Option(min=0, max=9999, help="Number of a camera.")] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -80,8 +80,8 @@ def run(
         typer.Option(
             min=1,
             max=64,
-            help="Frames that the engine works on at a time: more of them a second, each of them later. [default: 1; "
-            "for files without a window 2, where there are two cores]",
+            help="Frames that the engine is given at a time: more of them a second, each of them later. [default: 1; "
+            "for files without a window 3, where there are two cores]",
         ),
     ] = None,
     hold_fps: Annotated[
@@ -110,6 +110,8 @@ def run(
     if camera is not None and source is not None:
         raise InvalidInputError("--camera and --source exclude each other: give one of them")
     outputs = tuple(output or ())
+    for option, text in (("BUNDLE", bundle), ("--source", source), *(("--output", one) for one in outputs)):
+        check_text(option, text)
     if json and "-" in outputs:
         raise InvalidInputError("--json and --output - both write to standard output: give one of them")
     _prepare_opencv()
@@ -124,7 +126,11 @@ def run(
     from runtime.summary import print_json, print_summary
 
     quiet_stdout = json or "-" in outputs
-    say = partial(print, file=sys.stderr if quiet_stdout else sys.stdout, flush=True)
+
+    def say(line: str) -> None:
+        with unread_is_fine():
+            print(line, file=sys.stderr if quiet_stdout else sys.stdout, flush=True)
+
     options = StreamOptions(
         bundle=bundle,
         source=f"camera:{camera}" if camera is not None else source,
@@ -160,10 +166,11 @@ def run(
         metrics=metrics,
     )
     result, facts = run_stream(options, say=say, started_ns=started_ns)
-    if json:
-        print_json(result, facts)
-    else:
-        print_summary(result, facts, to_stderr=quiet_stdout)
+    with unread_is_fine():
+        if json:
+            print_json(result, facts)
+        else:
+            print_summary(result, facts, to_stderr=quiet_stdout)
     if result.interrupted:
         return INTERRUPTED
     return 1 if facts["held_fps"] is False else 0

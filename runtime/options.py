@@ -38,7 +38,7 @@ class StreamOptions:
         target, precision, size: which artifacts may be taken.
         device: where they are to run, as ``runtime.engines.open_engine`` takes it; None: where each does by itself.
         threads: CPU threads of the engine.
-        depth: frames that the engine works on at a time; None: two for files (given two cores), else one.
+        depth: frames that the engine works on at a time; None: three for files (given two cores), else one.
         hold_fps: frames a second that are to be held.
         skip_still: threshold in 8-bit steps.
         csv: a file for the figures of every frame.

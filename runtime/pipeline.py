@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final, Protocol
 
+from core.command_line import ENDING
 from core.frames import Frame
 from runtime.handover import Handover
 from runtime.latency import NS_PER_S, LatencySummary, StageTimes
@@ -125,7 +126,7 @@ def run_pipeline(
     )
     output = _Output(stream, sinks, observers)
     try:
-        with _interrupts(stream):
+        with _interrupts(stream, sinks):
             _run_stages(stream, output)
             for sink in sinks:
                 if not output.complete:
@@ -269,18 +270,20 @@ def _join(threads: Sequence[threading.Thread]) -> None:
 
 
 @contextmanager
-def _interrupts(stream: Stream) -> Iterator[None]:
-    """Within the block, the first Ctrl-C or SIGTERM stops the stream and the second raises KeyboardInterrupt."""
+def _interrupts(stream: Stream, sinks: Sequence[VideoSink]) -> Iterator[None]:
+    """Within the block, the first Ctrl-C, SIGTERM or hang-up stops the stream, the second raises KeyboardInterrupt."""
 
     def handle(_signal: int, _frame: FrameType | None) -> None:
         if stream.interrupted:
             raise KeyboardInterrupt
         stream.interrupted = True
+        for sink in sinks:
+            sink.interrupt()
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    numbers = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield

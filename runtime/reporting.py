@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from core.errors import InvalidInputError, MissingDependencyError
+from core.frames import is_special
 from runtime.closing import Closing
 from runtime.latency import NS_PER_MS, NS_PER_S
 from runtime.sources import VideoSource
@@ -27,18 +28,23 @@ class FrameLog(Closing):
     """A CSV file with a line for each frame that was put out, whole lines at any time."""
 
     def __init__(self, path: Path) -> None:
-        """Begin the file anew; ``InvalidInputError`` if it cannot be written."""
+        """Begin the file anew with the first frame; ``InvalidInputError`` if it cannot be written."""
+        if is_special(path):
+            raise InvalidInputError(f"cannot write {path}: it is a folder, a pipe or a device; choose another --csv")
+        self._made = not path.exists()
         try:
-            self._file: TextIO = path.open("w", encoding="utf-8", newline="")
+            self._file: TextIO = path.open("a", encoding="utf-8", newline="")
         except OSError as error:
             raise InvalidInputError(f"cannot write {path}: {error.strerror}; choose another --csv") from error
+        self._path = path
         self._first_ns: int | None = None
-        self._write(",".join(COLUMNS))
 
     def frame_done(self, index: int, times: FrameTimes) -> None:
         """Add the line of frame ``index``; it reaches the file at once, as there may be no other one for hours."""
         if self._first_ns is None:
             self._first_ns = times.captured_ns
+            self._file.truncate(0)
+            self._write(",".join(COLUMNS))
         durations = [getattr(times, stage) for stage in STAGES]
         self._write(
             f"{index},{(times.captured_ns - self._first_ns) / NS_PER_S:.6f},"
@@ -54,9 +60,11 @@ class FrameLog(Closing):
             raise InvalidInputError(f"cannot write --csv {self._file.name}: {error.strerror}") from error
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; one that was made for nothing is removed."""
         with suppress(OSError):  # what could not be written has been said
             self._file.close()
+        if self._made and self._first_ns is None:
+            self._path.unlink(missing_ok=True)
 
 
 class MetricsServer(Closing):

@@ -14,13 +14,14 @@ from core.frames import Size
 from core.geometry import Fit, Geometry
 from core.machine import usable_cores
 from core.manifest import Artifact
+from core.places import expanded
 from runtime.bundle import Bundle, open_bundle
 from runtime.options import StreamOptions
 from runtime.pipeline import Observer, PipelineResult, run_pipeline
 from runtime.selection import Choice, choose_artifact
 from runtime.sinks import CAMERA as VIRTUAL_CAMERA
 from runtime.sinks import STANDARD_OUTPUT, VideoSink, open_sink
-from runtime.sources import CAMERA, DEMO, ImageSource, VideoSource, open_source
+from runtime.sources import CAMERA, DEMO, ImageSource, VideoSource, hide_password, open_source
 from runtime.sources.images import is_pattern
 from runtime.stillness import Stillness
 from runtime.translator import Translator
@@ -28,9 +29,9 @@ from runtime.translator import Translator
 HELD: Final = 0.98
 """Share of the frame rate asked for that counts as held: a camera's 30 are often 29.97."""
 
-FILE_DEPTH: Final = 2
-"""Frames that an engine works on at a time where all are to be translated: a quarter more of them a second than one
-after the other, on two cores (``docs/runtime.md``)."""
+FILE_DEPTH: Final = 3
+"""Frames that an engine is given at a time where all are to be translated: on two cores it works on two of them, and
+the third is there when one is done (``docs/runtime.md``)."""
 
 STANDARD_INPUT: Final = "-"
 
@@ -66,6 +67,11 @@ def run_stream(
     )
     _check_artifact(bundle, choice.artifact, say)
     condition = options.condition or bundle.manifest.condition
+    if options.edges is not None and condition is not Condition.EDGES:
+        raise InvalidInputError(
+            f"--edge-thresholds are for the condition edges, and {bundle.title} has {condition.value}: "
+            "add --condition edges, or leave them out"
+        )
     still = None if options.skip_still is None else Stillness(options.skip_still)
     geometry = Geometry(
         size=choice.artifact.size, fit=options.fit, mirror=options.mirror, rotate=options.rotate, half=options.half
@@ -144,9 +150,9 @@ def _choose_depth(options: StreamOptions, artifact: Artifact) -> int:
     if options.depth is not None:
         return options.depth
     named = options.source or DEMO
-    path = Path(named).expanduser()
+    path = expanded(named)
     waits = named in (DEMO, STANDARD_INPUT) or is_pattern(named) or (path.exists() and not path.is_char_device())
-    several = artifact.target in ("onnx", "openvino") and usable_cores() >= FILE_DEPTH
+    several = artifact.target in ("onnx", "openvino") and usable_cores() > 1
     return FILE_DEPTH if waits and several and not options.show and not CAMERA.fullmatch(named) else 1
 
 
@@ -156,8 +162,9 @@ def _close_when_done(loading: Any) -> None:
 
 
 def _open_sinks(source: VideoSource, named: str, options: StreamOptions, translator: Translator) -> list[VideoSink]:
+    _check_outputs(options, translator.bundle, source)
     sinks: list[VideoSink] = []
-    path = Path(named).expanduser()
+    path = expanded(named)
     if options.show:
         from runtime.sinks.window import WindowSink
 
@@ -171,7 +178,6 @@ def _open_sinks(source: VideoSource, named: str, options: StreamOptions, transla
                 next_artifact=translator.next_artifact,
             )
         )
-    _check_outputs(options, source)
     known = [count for count in (options.frames, source.frame_count) if count is not None]
     whole = options.frames is None and not source.live and path.is_file()
     for output in options.outputs:
@@ -188,19 +194,28 @@ def _open_sinks(source: VideoSource, named: str, options: StreamOptions, transla
     return sinks
 
 
-def _check_outputs(options: StreamOptions, source: VideoSource) -> None:
+def _check_outputs(options: StreamOptions, bundle: Bundle, source: VideoSource) -> None:
     """Refuse to write over what is read, or two things to one place."""
     written = [("--output", output) for output in options.outputs if not output.startswith(VIRTUAL_CAMERA)]
+    if options.outputs.count(STANDARD_OUTPUT) > 1:
+        raise SinkError("--output - is given twice: frames would come twice")
     written = [(option, output) for option, output in written if output != STANDARD_OUTPUT]
     written += [] if options.csv is None else [("--csv", str(options.csv))]
     places: list[Path] = []
     for option, name in written:
+        if "://" in name:
+            raise SinkError(
+                f"{option} {hide_password(name)} is an address, and files are written here; for a stream, pipe "
+                "--output - into ffmpeg -f rawvideo -pix_fmt bgr24 -s 256x256 -i -"
+            )
         if not name.strip("."):
             raise SinkError(f"{option} needs the name of a file or folder")
-        path = Path(os.path.abspath(name))  # noqa: PTH100 - resolve() fails where links lead in a circle
+        path = Path(os.path.abspath(expanded(name)))  # noqa: PTH100 - resolve() fails where links lead in a circle
         # A folder is given images whose names may be those of the ones that are read.
         if any(path.exists() and path.samefile(read.parent if path.is_dir() else read) for read in source.files):
             raise SinkError(f"{option} {name} would write over the source: give it another name")
+        if path.exists() and bundle.folder.resolve() in (path.resolve(), path.resolve().parent):
+            raise SinkError(f"{option} {name} would write into the bundle: give it another place")
         if path in places:
             raise SinkError(f"{name} is given twice to write to: give each a name of its own")
         places.append(path)
@@ -213,7 +228,7 @@ def _open_observers(
 
     observers: list[Observer] = []
     if options.csv is not None:
-        observers.append(stack.enter_context(FrameLog(options.csv)))
+        observers.append(stack.enter_context(FrameLog(expanded(options.csv))))
     if options.metrics is not None:
         observers.append(stack.enter_context(MetricsServer(options.metrics, source=source, translator=translator)))
     return observers

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+from core.command_line import ENDING
+
 ECHO_SECONDS: Final = 2.0
 
 
 @contextmanager
 def interrupts_held() -> Iterator[threading.Event]:
-    """Note the first SIGINT or SIGTERM in the event that is yielded, for the block to look at; a later one interrupts.
+    """Note the first signal of ``ENDING`` in the event that is yielded, for the block to see; a later one interrupts.
 
     What follows within ECHO_SECONDS is the same wish: ``torchrun`` and other wrappers pass on what a terminal has sent
     to all of its processes already. Outside of the main thread signals cannot be caught: the event is then never set.
@@ -32,7 +34,8 @@ def interrupts_held() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield interrupted
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield interrupted
     finally:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from core.errors import SinkError
 from core.frames import IMAGE_SUFFIXES
+from core.places import expanded
 from runtime.sinks.base import Picture, VideoSink
 from runtime.sinks.beside import BesideSink
 from runtime.sinks.images import ImageFileSink, ImageFolderSink
@@ -53,11 +54,11 @@ def open_sink(
     """
     sink: VideoSink
     if name == STANDARD_OUTPUT:
-        sink = RawSink()
+        sink = RawSink(fitted=live)
     elif name.startswith(CAMERA):
         sink = VirtualCameraSink(name.removeprefix(CAMERA) or None, fps=fps or DEFAULT_FPS)
     else:
-        sink = _open_files(Path(name), fps, live, frames, audio_from)
+        sink = _open_files(expanded(name), fps, live, frames, audio_from)
     return BesideSink(sink) if side_by_side else sink
 
 

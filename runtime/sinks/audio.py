@@ -25,7 +25,7 @@ def add_audio(video: Path, source: Path, *, seconds: float | None = None) -> str
     reason = ""
     try:
         for way in WAYS:
-            command = [program, "-nostdin", "-v", "error", "-y", "-i", str(video), "-i", str(source)]
+            command = [program, "-nostdin", "-v", "error", "-y", "-i", str(video), "-i", str(source.absolute())]
             length = [] if seconds is None else ["-t", f"{seconds:.3f}"]
             command += ["-map", "0:v:0", "-map", "1:a?", *way, *length, str(joined)]
             done = subprocess.run(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import InvalidInputError, SinkError
-from core.frames import Frame, side_by_side
+from core.frames import Frame, Size, fit, is_special, side_by_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,13 @@ class VideoSink(ABC):
         """A line for the user, such as that the source is lost; None: all is well again. About once a second."""
         return
 
+    def interrupt(self) -> None:
+        """Told when the user wants to end, perhaps in the middle of ``write``, which should wait for nobody then.
+
+        Called from a signal's handler: nothing may be locked here.
+        """
+        return
+
     def cut_short(self) -> None:
         """Told before ``close`` where the stream ends before its source did."""
         return
@@ -78,6 +85,39 @@ class VideoSink(ABC):
         """Leave nothing of what was written, unless it was finished by ``close``. Raises nothing."""
 
 
+class OneSize:
+    """Pictures that all have the size of the first one, because what is written has one.
+
+    Attributes:
+        note: that some were cut to it, if that was so.
+    """
+
+    def __init__(self, name: str, *, fitted: bool) -> None:
+        """``fitted``: others are cut to that size, as a live stream cannot be had again; else they are refused."""
+        self._name = name
+        self._fitted = fitted
+        self._first: Size | None = None
+        self.note: str | None = None
+
+    def of(self, frame: Frame) -> Frame:
+        """``frame``, of the first one's size.
+
+        Raises:
+            SinkError: if it is of another one and not to be cut.
+        """
+        size = Size(*frame.shape[:2])
+        self._first = self._first or size
+        if size == self._first:
+            return frame
+        if not self._fitted:
+            raise SinkError(
+                f"{self._name} has pictures of {self._first}, and now one of {size} comes: "
+                "leave out --native-size, or give --output a folder of images"
+            )
+        self.note = f"{self._name}: pictures of {size} were cut to the first one's {self._first}"
+        return fit(frame, self._first)
+
+
 @contextmanager
 def sink_errors(path: Path) -> Iterator[None]:
     """Raise ``SinkError`` for whatever keeps the block from writing ``path``."""
@@ -91,6 +131,8 @@ def sink_errors(path: Path) -> Iterator[None]:
 
 def check_writable(path: Path) -> None:
     """Raise ``SinkError`` unless ``path`` could be made, or is a folder that can be written into."""
+    if is_special(path) and not path.is_dir():
+        raise SinkError(f"cannot write {path}: it is a pipe, a device or a socket; choose another --output")
     parents = path.absolute().parents
     folder = path if path.is_dir() else next(parent for parent in parents if parent.exists())
     if not folder.is_dir():

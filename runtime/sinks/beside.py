@@ -34,6 +34,10 @@ class BesideSink(VideoSink):
         """Pass it on."""
         self.sink.notice(text)
 
+    def interrupt(self) -> None:
+        """Pass it on."""
+        self.sink.interrupt()
+
     def cut_short(self) -> None:
         """Pass it on."""
         self.sink.cut_short()

@@ -83,7 +83,10 @@ class ImageFolderSink(VideoSink):
         try:
             with sink_errors(self.folder):
                 make_folder(self.folder)
-                for image in self._partial.iterdir():
+                images = sorted(self._partial.iterdir())
+                if blocked := next((one.name for one in images if (self.folder / one.name).is_dir()), None):
+                    raise SinkError(f"{self.folder / blocked} is a folder, and an image has that name: move it away")
+                for image in images:
                     image.replace(self.folder / image.name)
         finally:
             self.abort()

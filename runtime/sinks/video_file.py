@@ -8,10 +8,10 @@ import cv2
 
 from core.atomic import atomic_file
 from core.errors import SinkError
-from core.frames import Frame, Size, fit
+from core.frames import Frame
 from runtime.latency import NS_PER_S
 from runtime.sinks.audio import add_audio
-from runtime.sinks.base import Picture, VideoSink, check_writable, sink_errors
+from runtime.sinks.base import OneSize, Picture, VideoSink, check_writable, sink_errors
 
 CODECS: Final = {
     ".mp4": "mp4v",
@@ -67,7 +67,7 @@ class VideoFileSink(VideoSink):
         self.written = 0
         """Frames in the file, repeated ones included."""
         self._live = live
-        self._fitted = fitted
+        self._one_size = OneSize(str(path), fitted=fitted)
         self._left_out_ns = 0
         self._cut_short = False
         self._audio_from = audio_from
@@ -75,23 +75,20 @@ class VideoFileSink(VideoSink):
         self._writer: cv2.VideoWriter | None = None
         self._atomic: AbstractContextManager[Path] | None = None
         self._partial = path
-        self._shape: tuple[int, ...] = ()
         self._first_ns = 0
         self._last: Frame | None = None
 
     @property
     def note(self) -> str | None:
         """Why the sound was not kept, pictures were cut or gaps left out, if that was so."""
-        return "; ".join(self._notes.values()) or None
+        return "; ".join(filter(None, (self._one_size.note, *self._notes.values()))) or None
 
     def write(self, picture: Picture) -> None:
         """Encode one picture; all must be of the first one's size, unless they are fitted."""
-        frame = picture.frame
+        frame = self._one_size.of(picture.frame)
         if self._writer is None:
             self._writer = self._open(frame)
             self._first_ns = picture.captured_ns
-        if frame.shape != self._shape:
-            frame = self._fit(frame)
         if self._live and self._last is not None:
             place = self._place(picture.captured_ns)
             while self.written < round(place):
@@ -101,14 +98,6 @@ class VideoFileSink(VideoSink):
                 return
         self._encode(self._writer, frame)
         self._last = frame
-
-    def _fit(self, frame: Frame) -> Frame:
-        """``frame`` as large as the first one was."""
-        if not self._fitted:
-            raise SinkError(f"{self.path}: a frame of {frame.shape} in a video of {self._shape}")
-        first, other = Size(*self._shape[:2]), Size(*frame.shape[:2])
-        self._notes["fitted"] = f"{self.path}: pictures of {other} were cut to the first one's {first}"
-        return fit(frame, first)
 
     def _place(self, captured_ns: int) -> float:
         """Which frame of a live recording was captured then, counted from 0."""
@@ -138,7 +127,7 @@ class VideoFileSink(VideoSink):
             raise
         if self._audio_from is not None:
             length = self.written / self.fps if self._cut_short else None
-            if reason := add_audio(self._partial, self._audio_from, seconds=length):
+            if reason := add_audio(self._partial.absolute(), self._audio_from, seconds=length):
                 self._notes["sound"] = reason
         atomic, self._atomic = self._atomic, None
         with sink_errors(self.path):
@@ -159,11 +148,10 @@ class VideoFileSink(VideoSink):
         with sink_errors(self.path):
             self._partial = atomic.__enter__()
         self._atomic = atomic
-        self._shape = frame.shape
         codec = CODECS[self.path.suffix.lower()]
         fourcc = cv2.VideoWriter.fourcc(*codec)
         size = (frame.shape[1], frame.shape[0])
-        writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, fourcc, self.fps, size)
+        writer = cv2.VideoWriter(str(self._partial.absolute()), cv2.CAP_FFMPEG, fourcc, self.fps, size)
         if not writer.isOpened():
             raise SinkError(
                 f"{self.path}: this OpenCV cannot write {codec} video of {size[0]} x {size[1]} pixels at "
@@ -178,7 +166,7 @@ class VideoFileSink(VideoSink):
     def _verify(self) -> None:
         """OpenCV's writer reports no failure (of a full disk, say), so the finished file is asked."""
         indexed = self.path.suffix.lower() in INDEXED
-        frames = _count_indexed(self._partial) if indexed else _count_packets(self._partial)
+        frames = (_count_indexed if indexed else _count_packets)(self._partial.absolute())
         if frames != self.written:
             raise SinkError(
                 f"{self.path}: {self.written} frames were given, {max(0, frames)} are in the file; "

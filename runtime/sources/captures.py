@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -13,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.frames import Frame, Size, check_frame
+from core.machine import usable_cores
 from runtime.sources.base import VideoSource
 
 SECRETS: Final = re.compile(
-    r"([^=&;/?]*(?:user|usr|login|pass|pwd|token|secret|key|auth)[^=&;/?]*)=[^&;/?]*", re.IGNORECASE
+    r"([^=&;/?]*(?:user|usr|login|pass|pwd|token|secret|key|auth|sig|code)[^=&;/?]*)=[^&;/?]*", re.IGNORECASE
 )
 """Of an address's path and query: what is not to be shown."""
 
@@ -24,6 +26,7 @@ CLOSE_SECONDS: Final = 10.0
 """How long ``close`` waits for a read or an attempt to connect that is under way."""
 GRACE_SECONDS: Final = 1.0
 """How much longer than its time-out an attempt to connect may take: looking up a host's name heeds none."""
+FEW_CORES: Final = 2
 HIGHEST_FPS: Final = 240.0
 """What is above it is the clock of a stream of variable rate (1000, 90000), not its rate."""
 CAPTURE_OPTIONS: Final = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
@@ -96,17 +99,28 @@ def open_ffmpeg(
     None if it cannot be opened, takes longer, or ``stopped`` is set before.
     """
     if "://" not in location:
-        capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG, [])
+        # From the root, or FFmpeg takes what stands before a colon in a name for a protocol.
+        capture = cv2.VideoCapture(str(Path(location).absolute()), cv2.CAP_FFMPEG, decoder_threads())
         return capture if capture.isOpened() else None
     milliseconds = max(1, round(1000 * timeout_seconds))
     # Both can be given only here: a capture that is open heeds no other.
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds]
+    limits += decoder_threads()
     with _capture_options(location if low_latency else None):
         return _within(
             timeout_seconds + GRACE_SECONDS,
             lambda: cv2.VideoCapture(location, cv2.CAP_FFMPEG, limits),
             stopped or threading.Event(),
         )
+
+
+def decoder_threads() -> list[int]:
+    """How many threads FFmpeg decodes with, as OpenCV takes it.
+
+    By default it has one for each core, and each of them a frame: on two cores that made files no faster beside an
+    engine, and every frame older (docs/runtime.md). Where there are more cores, FFmpeg decides.
+    """
+    return [cv2.CAP_PROP_N_THREADS, 1] if usable_cores() <= FEW_CORES else []
 
 
 def _within(
@@ -184,6 +198,8 @@ def hide_password(text: str) -> str:
     begin = re.split(r"[/?]", before, maxsplit=1)[0] if mark else before
     if ":" in begin or (mark and begin == before):  # else the @ is a path's own
         rest = after
+    if scheme.strip().lower().startswith("rtmp") and rest.count("/") > 1:
+        rest = re.sub(r"[^/]+$", "***", rest)  # the name of a stream is its key
     return scheme + mark + SECRETS.sub(r"\1=***", rest)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.errors import InvalidInputError, SourceError
 from core.frames import IMAGE_SUFFIXES, Frame, Size, is_special, list_images, read_image
+from core.places import expanded
 from runtime.sources.base import VideoSource
 from runtime.sources.captures import hide_password
 
@@ -72,7 +73,7 @@ def find_images(pattern: str) -> list[Path]:
     """
     shown = hide_password(pattern)
     # Path.glob takes no absolute pattern.
-    matches = [Path(match) for match in glob(str(Path(pattern).expanduser()), recursive=True)]  # noqa: PTH207
+    matches = [Path(match) for match in glob(str(expanded(pattern)), recursive=True)]  # noqa: PTH207
     files = [path for path in matches if not path.is_dir() and not is_special(path)]
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if images:

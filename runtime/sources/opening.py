@@ -7,6 +7,7 @@ from typing import Final
 from core.data_layout import readable
 from core.errors import InvalidInputError, SourceError
 from core.frames import IMAGE_SUFFIXES, Size
+from core.places import expanded
 from runtime.sources.base import SourceOptions, VideoSource
 from runtime.sources.cameras import CameraSource, index_of
 from runtime.sources.captures import hide_password
@@ -51,7 +52,7 @@ def open_source(
         return open_standard_input(options)
     if URL.match(text):
         return open_url(text, options)
-    path = Path(text).expanduser()
+    path = expanded(text)
     try:
         with readable(path):
             exists, is_file, is_folder = path.exists(), path.is_file(), path.is_dir()

@@ -1,6 +1,7 @@
 """Network streams: RTSP, RTMP, UDP, TCP, SRT, HTTP."""
 
 import random
+import time
 from typing import Final
 
 import cv2
@@ -49,11 +50,12 @@ def open_url(url: str, options: SourceOptions = DEFAULTS) -> VideoSource:
     """
     if url.lower().startswith("http"):
         # The options for low latency have FFmpeg lose frames of a file.
+        start = time.monotonic()
         capture = open_ffmpeg(url, timeout_seconds=options.timeout_seconds)
         if capture is not None and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
             return VideoFileSource(url, capture)
         if capture is None:
-            raise SourceError(_not_opened(url, options.timeout_seconds))
+            raise SourceError(_not_opened(url, time.monotonic() - start))
         capture.release()
     return StreamSource(url, options)
 

@@ -101,7 +101,7 @@ class VideoFileSource(CaptureSource):
 
 def survey(path: Path) -> Survey:
     """Look at the times of up to ``SURVEYED`` packets of the video at ``path``, and decode nothing."""
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
     times: list[float] = []
     try:
         while (grabbed := capture.grab()) and len(times) < SURVEYED:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.runtime import KEPT, Target, _figures, stream, targets, write_clip
+from benchmarks.runtime import KEPT, LATENCY_DEPTH, THROUGHPUT_DEPTH, Target, _figures, stream, targets, write_clip
 from core.frames import Size
 from tests.runtime.conftest import make_bundle
 
@@ -18,7 +18,7 @@ def one_stream(fps: float, p50: float, *, first: float = 0.5, peak: float = 200)
 def one_round(speed: float = 1.0) -> dict[str, Any]:
     """Engine 100 fps and 11 ms, demo 96 % of it and 3 ms more, clip 90 % and 6 ms more, all ``speed`` times as fast."""
     found: dict[str, Any] = {"help": 0.2}
-    for depth in (1, 2):
+    for depth in (LATENCY_DEPTH, THROUGHPUT_DEPTH):
         found[f"engine {depth}"] = {"fps": 100 * speed, "p50": 11.0}
         found[f"demo {depth}"] = one_stream(96 * speed, 14.0)
         found[f"clip {depth}"] = one_stream(90 * speed, 17.0, first=1.2)
@@ -27,10 +27,10 @@ def one_round(speed: float = 1.0) -> dict[str, Any]:
 
 def test_rates_and_latencies_are_compared_within_a_round() -> None:
     found = {target.name: target for target in targets([one_round(1.0), one_round(0.5), one_round(0.7)])}
-    rate = found["demo: rate of the engine's own, depth 2"]
+    rate = found[f"demo: rate of the engine's own, depth {THROUGHPUT_DEPTH}"]
     assert rate.values == pytest.approx([96, 96, 96])
     assert rate.met
-    assert not found["clip: rate of the engine's own, depth 2"].met
+    assert not found[f"clip: rate of the engine's own, depth {THROUGHPUT_DEPTH}"].met
     assert found["demo: end to end p50 over the engine's"].median == pytest.approx(3)
     assert not found["clip: end to end p50 over the engine's"].met
     assert found["first frame, from the start of the process"].values.count(1.2) == 6, "every stream of every round"

@@ -14,7 +14,7 @@ import pytest
 
 from core.errors import SourceError
 from runtime.sources import SourceOptions, StreamSource, VideoFileSource, VideoSource, captures, open_source
-from runtime.sources.captures import CAPTURE_OPTIONS, hide_password, low_latency_options
+from runtime.sources.captures import CAPTURE_OPTIONS, decoder_threads, hide_password, low_latency_options
 from runtime.sources.streams import open_url
 from tests.runtime.capture_doubles import SIZE, FakeCapture
 from tests.runtime.media_helpers import read_all
@@ -53,7 +53,8 @@ def test_a_stream_is_opened_for_low_latency_and_leaves_the_environment_alone(
     assert source.live
     assert source.describe() == "rtsp://camera/1"
     assert seen == ["rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"]
-    assert Recorder.parameters == [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 2500, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 2500]
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 2500, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 2500]
+    assert Recorder.parameters == limits + decoder_threads()
     assert CAPTURE_OPTIONS not in os.environ
     monkeypatch.setenv(CAPTURE_OPTIONS, "rtsp_transport;udp")
     open_source("rtsp://camera/1", size=SIZE)
@@ -144,6 +145,10 @@ def test_a_url_that_cannot_be_opened_is_named_without_its_password(
         ("rtsp://1.2.3.4/user=admin_password=S3CRET_channel=1", "rtsp://1.2.3.4/user=***"),
         ("rtsp://1.2.3.4/live;password=S3CRET", "rtsp://1.2.3.4/live;password=***"),
         ("ftp://me:S3CRET@host/clip.mp4", "ftp://host/clip.mp4"),
+        (" rtsp://me:S3CRET@host/live", " rtsp://host/live"),
+        ("me:S3CRET@host/live", "host/live"),
+        ("http://host/a.mp4?X-Amz-Signature=S3CRET&x=1", "http://host/a.mp4?X-Amz-Signature=***&x=1"),
+        ("rtmp://host/live/S3CRET", "rtmp://host/live/***"),
         ("rtsp:/me:S3CRET@host", "host"),
         ("rtsp://[::1]:8554/live", "rtsp://[::1]:8554/live"),
         ("udp://@239.0.0.1:1234", "udp://239.0.0.1:1234"),
@@ -156,7 +161,8 @@ def test_a_password_is_never_shown(address: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["ftp://me:S3CRET@host/clip.mp4", "rtsp:/me:S3CRET@host", "mms://me:S3CRET@h/*.asf"]
+    "address",
+    ["ftp://me:S3CRET@host/clip.mp4", "rtsp:/me:S3CRET@host", "mms://me:S3CRET@h/*.asf", " rtsp://me:S3CRET@h"],
 )
 def test_not_even_of_an_address_that_is_not_understood(address: str) -> None:
     with pytest.raises(SourceError) as refusal:

@@ -52,6 +52,19 @@ def test_a_reader_who_goes_away_ends_the_stream() -> None:
     sink.close()
 
 
+def test_raw_frames_have_one_size() -> None:
+    sink = RawSink(Pipe())
+    sink.write(picture(0))
+    with pytest.raises(SinkError, match="standard output has pictures of 48x64, and now one of 96x64 comes"):
+        sink.write(picture(1, frame=numbered_frame(1, 96, 64)))
+    pipe = Pipe()
+    live = RawSink(pipe, fitted=True)
+    live.write(picture(0))
+    live.write(picture(1, frame=numbered_frame(1, 96, 64)))
+    assert len(pipe.getvalue()) == 2 * 48 * 64 * 3
+    assert "were cut to the first one's 48x64" in (live.note or "")
+
+
 def test_a_terminal_is_no_place_for_raw_frames() -> None:
     with pytest.raises(SinkError, match="pipe them"):
         RawSink(Pipe(terminal=True))

@@ -1,6 +1,7 @@
 """``p2p-run`` in a process of its own, as its user meets it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -180,6 +181,23 @@ def pattern_over_itself(folder: Path) -> list[str]:
     return ["--source", "photos/*.png", "--no-show", "--output", "photos"]
 
 
+def image_over_itself(folder: Path) -> list[str]:
+    (folder / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        write_image(folder / "photos" / name, numbered_frame(1))
+    return ["--source", "photos", "--no-show", "--frames", "1", "--output", "photos/b.png"]
+
+
+def output_is_a_pipe(folder: Path) -> list[str]:
+    os.mkfifo(folder / "pipe.mp4")
+    return ["--no-show", "--frames", "1", "--output", "pipe.mp4"]
+
+
+def figures_to_a_pipe(folder: Path) -> list[str]:
+    os.mkfifo(folder / "pipe.csv")
+    return ["--no-show", "--frames", "1", "--csv", "pipe.csv"]
+
+
 def figures_over_the_source(folder: Path) -> list[str]:
     write_clip(folder / "c.mp4", [numbered_frame(1)])
     return ["--source", "c.mp4", "--no-show", "--csv", "c.mp4"]
@@ -199,6 +217,18 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
         options("--no-show", "--frames", "1", "--output", "out/d.mp4", "--output", "out/../out/d.mp4"),
         "out/../out/d.mp4 is given twice",
     ),
+    "raw output twice": (options("--no-show", "--frames", "1", "--output", "-", "--output", "-"), "is given twice"),
+    "output to an address": (
+        options("--no-show", "--frames", "1", "--output", "rtsp://me:S3CRET@host/x"),
+        "--output rtsp://host/x is an address",
+    ),
+    "into the bundle": (options("--no-show", "--frames", "1", "--csv", "tiny/manifest.json"), "into the bundle"),
+    "over one image": (image_over_itself, "--output photos/b.png would write over the source"),
+    "to a pipe": (output_is_a_pipe, "it is a pipe, a device or a socket"),
+    "figures to a pipe": (figures_to_a_pipe, "it is a folder, a pipe or a device"),
+    "nobody's home": (options("--no-show", "--source", "~no-such-user/x.mp4"), "no file or folder ~no-such-user/x.mp4"),
+    "name is no text": (options("--no-show", "--source", "\udcff.mp4"), "is not UTF-8 text"),
+    "thresholds of nothing": (options("--no-show", "--edge-thresholds", "10,20"), "add --condition edges"),
     "no display": (options("--source", "demo"), "--no-show"),
     "damaged manifest": (cut_short(MANIFEST_NAME), "cannot be read as JSON"),
     "truncated model": (cut_short("generator.fp32.onnx"), "is not the file its manifest describes"),
@@ -230,6 +260,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(mistake: str, tiny_bundle: Pat
     assert done.stderr.count("\n") == 1
     assert done.stderr.endswith("\n")
     assert message in done.stderr
+    assert "S3CRET" not in done.stderr
     assert [name for name in tree(tmp_path) if name != "out"] == before
     assert all(read_image(path).shape == (48, 64, 3) for path in tmp_path.glob("photos/*.png"))
 

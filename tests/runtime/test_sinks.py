@@ -104,7 +104,7 @@ def test_a_live_recording_loses_no_picture_to_jitter(tmp_path: Path) -> None:
 def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
     sink = VideoFileSink(tmp_path / "out.mp4", fps=30, live=False)
     sink.write(picture(0))
-    with pytest.raises(SinkError, match="a frame of"):
+    with pytest.raises(SinkError, match="has pictures of 48x64, and now one of 96x64 comes: leave out --native-size"):
         sink.write(picture(1, frame=numbered_frame(1, 96, 64)))
     sink.abort()
 
@@ -136,6 +136,16 @@ def test_a_folder_keeps_what_it_held(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["folder", "image.png", "film.mp4"])
+def test_a_folder_in_the_place_of_an_image_is_found_before_any_is_moved(tmp_path: Path) -> None:
+    (tmp_path / "out" / "frame_000003.png").mkdir(parents=True)
+    sink = ImageFolderSink(tmp_path / "out")
+    for index in range(5):
+        sink.write(picture(index))
+    with pytest.raises(SinkError, match=r"frame_000003\.png is a folder, and an image has that name"):
+        sink.close()
+    assert contents(tmp_path / "out") == ["frame_000003.png"]
+
+
 @pytest.mark.parametrize("moment", ["write", "close"])
 def test_what_fails_while_writing_is_an_error_of_the_sink(tmp_path: Path, name: str, moment: str) -> None:
     path = tmp_path / "new" / name
