@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench builtin-models clean
+.PHONY: help setup demo test lint format bench gpu-check gpu-train builtin-models clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -49,6 +49,12 @@ bench: $(INSTALLED)  ## measure the built-in bundle, the live stream, the graph,
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.training --width 64 --batch 1
 	$(BIN)/python -m benchmarks.training --width 16 --batch 1,4
+
+gpu-check: $(INSTALLED)  ## measure training, engines and the stream on the NVIDIA GPU at hand (under 8 minutes)
+	$(BIN)/python -m benchmarks.gpu_check
+
+gpu-train: $(INSTALLED)  ## train the real facades set at the paper's recipe for 9 minutes; again: go on
+	$(BIN)/python -m benchmarks.gpu_train
 
 builtin-models: $(INSTALLED)  ## train the two bundles that ship inside the package anew (half an hour on two cores)
 	$(BIN)/python -m export.builtin_models

@@ -168,6 +168,7 @@ def main(
     for one in targets(done):
         console.print(str(one))
     settings = {"target": target, "precision": precision, "size": str(artifact.size), "frames": frames}
+    settings["width"] = None if opened.manifest.generator is None else opened.manifest.generator.width
     console.print(f"raw figures: {keep(settings, done)} in benchmarks/results/")
 
 
@@ -181,7 +182,7 @@ def keep(settings: dict[str, Any], rounds: list[dict[str, Any]]) -> str:
         **settings,
         "rounds": [{name: _figures(value) for name, value in one.items()} for one in rounds],
     }
-    kind = f"{settings['target']}-{settings['precision']}"
+    kind = f"{settings['target']}-{settings['precision']}-width{settings['width']}"
     path = RESULTS / f"{record['date']}-runtime-{kind}-{this_machine().fingerprint[:6]}.json"
     RESULTS.mkdir(exist_ok=True)
     path.write_text(json.dumps(record) + "\n", encoding="utf-8")

@@ -135,7 +135,6 @@ def test_a_folder_keeps_what_it_held(tmp_path: Path) -> None:
     assert read_number(read_image(tmp_path / "out" / "frame_000001.png")) == 0
 
 
-@pytest.mark.parametrize("name", ["folder", "image.png", "film.mp4"])
 def test_a_folder_in_the_place_of_an_image_is_found_before_any_is_moved(tmp_path: Path) -> None:
     (tmp_path / "out" / "frame_000003.png").mkdir(parents=True)
     sink = ImageFolderSink(tmp_path / "out")
@@ -146,6 +145,7 @@ def test_a_folder_in_the_place_of_an_image_is_found_before_any_is_moved(tmp_path
     assert contents(tmp_path / "out") == ["frame_000003.png"]
 
 
+@pytest.mark.parametrize("name", ["folder", "image.png", "film.mp4"])
 @pytest.mark.parametrize("moment", ["write", "close"])
 def test_what_fails_while_writing_is_an_error_of_the_sink(tmp_path: Path, name: str, moment: str) -> None:
     path = tmp_path / "new" / name

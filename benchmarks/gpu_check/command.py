@@ -1,0 +1,118 @@
+"""Make the most of whatever GPU this is started on, in minutes: ``make gpu-check``.
+
+``python -m benchmarks.gpu_check [--budget 440] [--only training,engines] [--out FILE] [--no-docs]``
+
+Everything is a row: ceilings of the device, the training step, the exported engines, the live stream. What is not
+installed, or has no time left, is a row with the reason. Rows that matter most run first, in a process that may crash
+without taking the others along. Results go to ``benchmarks/results/`` and ``docs/gpu.md`` is rendered from all that lie
+there. Without a CUDA device everything is listed as not run; ``--device cpu`` rehearses what a CPU can run, with a few
+steps and calls each: its figures are worth nothing.
+"""
+
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+from rich.console import Console
+
+from benchmarks.gpu_check.checks import Setting
+from benchmarks.gpu_check.conductor import WorkerProcess, conduct, read_facts
+from benchmarks.gpu_check.plan import all_checks
+from benchmarks.gpu_check.record import GpuCheck, Row, Section, Status, write_check
+from benchmarks.gpu_check.report import DOCUMENT, RESULTS, summary, write_document
+from core.command_line import INTERRUPTED
+from core.errors import InvalidInputError
+from core.machine import library_versions, this_machine
+
+BUDGET_SECONDS: Final = 440.0
+"""Under eight minutes, with the start and the last check's end."""
+
+
+def parse_sections(text: str | None) -> tuple[Section, ...]:
+    """``"training,engines"``; all for None.
+
+    Raises:
+        InvalidInputError: for a name that is none.
+    """
+    if text is None:
+        return tuple(Section)
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = sorted(set(names) - set(Section))
+    if unknown or not names:
+        raise InvalidInputError(f"--only {text!r} is not understood: choose from {', '.join(Section)}")
+    return tuple(section for section in Section if section in names)
+
+
+def main(
+    budget: Annotated[
+        float, typer.Option(min=10, max=36000, help="Seconds that the checks may take.")
+    ] = BUDGET_SECONDS,
+    only: Annotated[
+        str | None, typer.Option(help="Of ceilings, training, engines, pipeline, comma-separated. [default: all]")
+    ] = None,
+    width: Annotated[int, typer.Option(min=1, max=512, help="Of the networks.")] = 64,
+    size: Annotated[int, typer.Option(min=32, max=1024, help="Height and width of the pictures.")] = 256,
+    device: Annotated[
+        Literal["cuda", "cpu"], typer.Option(help="cpu: a rehearsal, a few steps and calls each.")
+    ] = "cuda",
+    out: Annotated[
+        Path | None, typer.Option(help="Where the results go. [default: benchmarks/results/; of a rehearsal, nowhere]")
+    ] = None,
+    docs: Annotated[bool, typer.Option(help="Render docs/gpu.md anew.")] = True,
+) -> int:
+    """Measure training, engines and the live stream on the GPU at hand."""
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    sections = parse_sections(only)
+    if size % 32:
+        raise InvalidInputError(f"--size {size} is not a multiple of 32, which the networks can halve: use 256")
+    checks = [check for check in all_checks() if check.section in sections]
+    began = time.monotonic()
+    facts = read_facts(device)
+    console.print(f"{this_machine()}; {facts.why_not or facts.gpu or 'a rehearsal on the CPU'}")
+    with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
+        setting = Setting(device=device, width=width, size=size, folder=Path(folder), brief=device == "cpu")
+        with console.status("starting") as status:
+            rows = conduct(
+                checks,
+                facts,
+                lambda: WorkerProcess(setting),
+                budget_seconds=budget,
+                say=lambda line: status.update(line) if console.is_terminal else console.print(line),
+            )
+    check = GpuCheck(
+        date=datetime.now(UTC).date().isoformat(),
+        machine=this_machine(),
+        libraries=library_versions(),
+        facts=facts,
+        width=width,
+        size=size,
+        budget_seconds=budget,
+        seconds=round(time.monotonic() - began, 1),
+        rows=tuple(rows),
+    )
+    console.print(summary(check))
+    _keep(check, out=out, docs=docs, console=console)
+    return INTERRUPTED if any(row.reason == "interrupted" for row in rows) else int(_anything_failed(rows))
+
+
+def _keep(check: GpuCheck, *, out: Path | None, docs: bool, console: Console) -> None:
+    measured = any(row.status is Status.MEASURED for row in check.rows)
+    if out is not None:
+        write_check(out, check)
+        console.print(f"results: {out}")
+        return
+    if measured and check.facts.gpu is not None:
+        write_check(RESULTS / check.file_name, check)
+        console.print(f"results: {check.file_name} in benchmarks/results/")
+    else:
+        console.print("nothing was measured on a GPU, and no results are kept")
+    if docs:
+        write_document(RESULTS, DOCUMENT)
+        console.print(f"{DOCUMENT.relative_to(DOCUMENT.parents[1])} is rendered from all results")
+
+
+def _anything_failed(rows: list[Row]) -> bool:
+    return any(row.status is Status.FAILED for row in rows)

@@ -1,0 +1,212 @@
+"""Running checks within a budget, in a process that may crash, hang or run out of memory without taking them along."""
+
+import gc
+import importlib.util
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any, Final, Protocol
+
+from benchmarks.gpu_check.checks import MODULES, Check, Figures, Setting
+from benchmarks.gpu_check.record import Facts, Row, Status
+from core.errors import EdgeError
+
+LEAST_SECONDS: Final = 3.0
+"""With less left of the budget, nothing more is begun."""
+LONGEST_REASON: Final = 300
+
+
+class Worker(Protocol):
+    """What runs checks."""
+
+    def run(self, name: tuple[str, str], seconds: float) -> "Answer":
+        """Run the check of this section and name, for no longer than so many seconds."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Answer:
+    """What came of a check: figures, or a reason; and whether the worker lives."""
+
+    def __init__(self, figures: Figures | None, reason: str | None = None, *, alive: bool = True) -> None:
+        self.figures = figures
+        self.reason = reason
+        self.alive = alive
+
+
+def conduct(
+    checks: Sequence[Check],
+    facts: Facts,
+    open_worker: Callable[[], Worker],
+    *,
+    budget_seconds: float,
+    say: Callable[[str], None] = lambda _line: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[Row]:
+    """Run ``checks``, those of a lower ``priority`` first, and give their rows in the order of ``checks``.
+
+    A check that crashes its process is a failed row, and the next one is given a new process. Ctrl-C leaves the rest
+    unrun: what was measured is not lost.
+    """
+    deadline = clock() + budget_seconds
+    rows: dict[int, Row] = {}
+    worker: Worker | None = None
+    interrupted = False
+    try:
+        for number in sorted(range(len(checks)), key=lambda i: checks[i].priority):
+            check = checks[number]
+            left = deadline - clock()
+            obstacle = check.obstacle(facts)
+            if obstacle is None and interrupted:
+                obstacle = "interrupted"
+            if obstacle is None and left < LEAST_SECONDS:
+                obstacle = f"no time left of the {budget_seconds:g} s"
+            if obstacle is not None:
+                rows[number] = _row(check, Status.NOT_RUN, reason=obstacle)
+                continue
+            say(f"{check.section.value}: {check.name} ({left:.0f} s left)")
+            began = clock()
+            try:
+                worker = worker or open_worker()
+                answer = worker.run((check.section.value, check.name), min(check.limit_seconds, left))
+            except KeyboardInterrupt:
+                interrupted, answer = True, Answer(None, "interrupted", alive=False)
+            if not answer.alive and worker is not None:
+                worker.close()
+                worker = None
+            status = Status.MEASURED if answer.figures else Status.FAILED
+            rows[number] = _row(check, status, answer.figures, answer.reason, seconds=clock() - began)
+    finally:
+        if worker is not None:
+            worker.close()
+    return [rows[number] for number in range(len(checks))]
+
+
+def _row(
+    check: Check, status: Status, figures: Figures | None = None, reason: str | None = None, seconds: float = 0.0
+) -> Row:
+    if status is Status.FAILED and reason is None:
+        reason = "it gave no figures"
+    return Row(
+        section=check.section,
+        name=check.name,
+        status=status,
+        reason=None if reason is None else " ".join(reason.split())[:LONGEST_REASON],
+        seconds=round(seconds, 2),
+        figures=figures or {},
+    )
+
+
+def read_facts(device: str) -> Facts:
+    """What is to be known of the device and the installation, found out in a process that ends: CUDA takes memory."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_tell_facts, args=(device, theirs))
+    process.start()
+    theirs.close()
+    try:
+        return Facts.model_validate(ours.recv())
+    except EOFError:
+        return Facts(device=device, why_not="PyTorch could not be asked for a GPU: its process ended")
+    finally:
+        process.join()
+
+
+def _tell_facts(device: str, parent: Connection) -> None:
+    import torch
+
+    found: dict[str, Any] = {
+        "device": device,
+        "driver_cuda": torch.version.cuda,
+        "modules": tuple(module for module in MODULES if _is_there(module)),
+    }
+    if _is_there("onnxruntime"):
+        import onnxruntime
+
+        found["providers"] = tuple(onnxruntime.get_available_providers())
+    if device == "cuda":
+        if torch.cuda.is_available():
+            properties = torch.cuda.get_device_properties(0)
+            found |= {
+                "gpu": properties.name,
+                "capability": f"{properties.major}.{properties.minor}",
+                "memory_gib": round(properties.total_memory / 2**30, 1),
+                "bf16": torch.cuda.is_bf16_supported(including_emulation=False),
+            }
+        else:
+            found["why_not"] = "no CUDA device"
+    parent.send(found)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+class WorkerProcess:
+    """A process that runs checks one after the other; what they load and make on the GPU stays from one to the next."""
+
+    def __init__(self, setting: Setting) -> None:
+        context = get_context("spawn")
+        self._ours, theirs = context.Pipe()
+        # Not a daemon: these may have no children, and some checks do.
+        self._process = context.Process(target=_serve, args=(setting, theirs), daemon=False)
+        self._process.start()
+        theirs.close()
+
+    def run(self, name: tuple[str, str], seconds: float) -> Answer:
+        """Run the check of this section and name, for no longer than so many seconds."""
+        try:
+            self._ours.send(name)
+            if not self._ours.poll(seconds):
+                return Answer(None, f"given up after {seconds:.0f} s", alive=False)
+            figures, reason = self._ours.recv()
+        except (EOFError, OSError):
+            self._process.join(20)
+            return Answer(None, f"its process ended with code {self._process.exitcode}", alive=False)
+        return Answer(figures, reason)
+
+    def close(self) -> None:
+        """End it, and whatever it has started."""
+        self._ours.close()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid or 0, signal.SIGKILL)  # it leads a group of its own
+        self._process.kill()
+        self._process.join()
+
+
+def _serve(setting: Setting, parent: Connection) -> None:
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    from benchmarks.gpu_check.plan import all_checks
+
+    known = {(check.section.value, check.name): check for check in all_checks()}
+    with suppress(EOFError, ConnectionError):
+        while True:
+            parent.send(_answer(known[parent.recv()], setting))
+
+
+def _answer(check: Check, setting: Setting) -> tuple[Figures | None, str | None]:
+    import torch
+
+    try:
+        return check.run(setting), None
+    except EdgeError as error:
+        return None, str(error)
+    except torch.OutOfMemoryError:
+        return None, "the GPU has too little memory"
+    except Exception as error:  # a kernel, a compiler or a library that cannot: its row says so
+        return None, f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
+    finally:
+        torch.compiler.reset()
+        gc.collect()
+        if setting.device == "cuda":
+            with suppress(RuntimeError):
+                torch.cuda.empty_cache()

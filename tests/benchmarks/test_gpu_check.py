@@ -1,0 +1,333 @@
+"""``benchmarks.gpu_check`` without a GPU: what is run when, why not, and what the page says of it."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.gpu_check import ceilings, engines, pipeline, training
+from benchmarks.gpu_check.checks import Check, Setting, hardware_bf16, installed, rtx_supports
+from benchmarks.gpu_check.command import parse_sections
+from benchmarks.gpu_check.conductor import Answer, WorkerProcess, conduct, read_facts
+from benchmarks.gpu_check.derive import curve_apart, floor_ms, never_measured, peak_share, verdicts
+from benchmarks.gpu_check.pipeline import idle_share, parse_utilization, sampled
+from benchmarks.gpu_check.plan import all_checks
+from benchmarks.gpu_check.profile import Interval, busy_share, longest
+from benchmarks.gpu_check.record import Facts, GpuCheck, Row, Section, Status, read_check, read_checks, write_check
+from benchmarks.gpu_check.report import DOCUMENT, RESULTS, render
+from core.errors import InvalidInputError
+from core.machine import library_versions, this_machine
+
+GPU = Facts(device="cuda", gpu="NVIDIA Test 9000", capability="9.0", modules=("onnxruntime", "cv2"))
+
+
+def check(name: str, *, section: Section = Section.ENGINES, **values: Any) -> Check:
+    return Check(section=section, name=name, run=values.pop("run", lambda _setting: {"it": 1}), **values)
+
+
+class Workers:
+    """Workers that answer at once; names in ``deadly`` end them. Counts what is opened and closed."""
+
+    def __init__(self, clock: Callable[[], float] | None = None, *, deadly: tuple[str, ...] = ()) -> None:
+        self.ran: list[str] = []
+        self.limits: list[float] = []
+        self.opened = self.closed = 0
+        self.deadly = deadly
+        self.interrupts: tuple[str, ...] = ()
+
+    def __call__(self) -> "Workers":
+        self.opened += 1
+        return self
+
+    def run(self, name: tuple[str, str], seconds: float) -> Answer:
+        self.ran.append(name[1])
+        self.limits.append(seconds)
+        if name[1] in self.interrupts:
+            raise KeyboardInterrupt
+        if name[1] in self.deadly:
+            return Answer(None, "its process ended with code -11", alive=False)
+        return Answer({"name": name[1]})
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_what_matters_most_runs_first_and_rows_keep_their_order() -> None:
+    workers = Workers()
+    checks = [check("late", priority=8), check("first", priority=0), check("middle", priority=3)]
+    rows = conduct(checks, GPU, workers, budget_seconds=100)
+    assert workers.ran == ["first", "middle", "late"]
+    assert [row.name for row in rows] == ["late", "first", "middle"]
+    assert all(row.status is Status.MEASURED for row in rows)
+    assert (workers.opened, workers.closed) == (1, 1)
+
+
+def test_a_check_that_kills_its_process_takes_no_other_along() -> None:
+    workers = Workers(deadly=("b",))
+    rows = conduct([check("a"), check("b"), check("c")], GPU, workers, budget_seconds=100)
+    assert [row.status for row in rows] == [Status.MEASURED, Status.FAILED, Status.MEASURED]
+    assert rows[1].reason == "its process ended with code -11"
+    assert (workers.opened, workers.closed) == (2, 2)
+
+
+def test_nothing_is_begun_when_the_time_is_over() -> None:
+    seconds = iter(range(0, 1000, 20))  # every look at the clock is 20 seconds later
+    workers = Workers()
+    rows = conduct(
+        [check(str(i), limit_seconds=500) for i in range(5)],
+        GPU,
+        workers,
+        budget_seconds=100,
+        clock=lambda: float(next(seconds)),
+    )
+    assert workers.ran == ["0", "1"]
+    assert workers.limits == [80.0, 20.0], "no longer than what is left"
+    assert [row.status for row in rows[2:]] == [Status.NOT_RUN] * 3
+    assert rows[2].reason == "no time left of the 100 s"
+
+
+def test_ctrl_c_keeps_what_was_measured() -> None:
+    workers = Workers()
+    workers.interrupts = ("b",)
+    rows = conduct([check("a"), check("b"), check("c")], GPU, workers, budget_seconds=100)
+    assert [(row.status, row.reason) for row in rows] == [
+        (Status.MEASURED, None),
+        (Status.FAILED, "interrupted"),
+        (Status.NOT_RUN, "interrupted"),
+    ]
+
+
+def test_what_stands_in_the_way_is_said() -> None:
+    assert check("a", needs=(installed("onnxruntime", "tensorrt"),)).obstacle(GPU) == "tensorrt not installed"
+    assert check("a", needs=(installed("cv2"),)).obstacle(GPU) is None
+    assert check("a", on_cpu=False).obstacle(Facts(device="cpu")) == "only a GPU shows this"
+    assert check("a").obstacle(Facts(device="cuda", why_not="no CUDA device")) == "no CUDA device"
+    assert "this GPU has 9.0" in (rtx_supports(GPU) or "")
+    assert rtx_supports(GPU.model_copy(update={"capability": "8.9"})) is None
+    assert hardware_bf16(GPU.model_copy(update={"bf16": False})) == "NVIDIA Test 9000 has no bf16"
+    assert "CUDAExecutionProvider" in (by_name("ONNX Runtime fp16").obstacle(with_all(GPU)) or "")
+    cuda = with_all(GPU).model_copy(update={"providers": ("CUDAExecutionProvider",)})
+    assert by_name("ONNX Runtime fp16").obstacle(cuda) is None
+    assert "OpenVINO runs on no NVIDIA GPU" in (by_name("OpenVINO fp16").obstacle(with_all(GPU)) or "")
+
+
+def by_name(name: str) -> Check:
+    (found,) = [one for one in all_checks() if one.name == name]
+    return found
+
+
+def with_all(facts: Facts) -> Facts:
+    return facts.model_copy(update={"modules": ("onnx", "onnxscript", "onnxruntime", "openvino", "tensorrt")})
+
+
+def test_every_row_has_a_name_of_its_own_and_what_was_asked_for_is_there() -> None:
+    names = [(one.section, one.name) for one in all_checks()]
+    assert len(names) == len(set(names))
+    steps = [name for section, name in names if section is Section.TRAINING and name.startswith("step, ")]
+    assert len(steps) == 4 * 3 * 3, "batches, precisions, modes"
+    for target in ("ONNX Runtime", "TensorRT", "TensorRT-RTX"):
+        assert {f"{target} {precision}" for precision in ("fp32", "fp16", "int8")} <= {name for _, name in names}
+
+
+def setting(folder: Path) -> Setting:
+    return Setting(device="cpu", width=4, size=64, folder=folder, brief=True)
+
+
+def test_a_real_process_measures_and_what_hangs_is_given_up(tmp_path: Path) -> None:
+    wanted = [one for one in all_checks() if one.name in (ceilings.WORK, ceilings.matrix_name("fp32"))]
+    rows = conduct(wanted, read_facts("cpu"), lambda: WorkerProcess(setting(tmp_path)), budget_seconds=120)
+    assert [row.status for row in rows] == [Status.MEASURED] * 2
+    assert rows[0].figures["tflops"] > 0
+    assert rows[1].figures["layers"] == 12, "six levels, down and up"
+    worker = WorkerProcess(setting(tmp_path))
+    try:
+        answer = worker.run((Section.TRAINING.value, training.REFERENCE), 0.05)
+        assert (answer.reason, answer.alive) == ("given up after 0 s", False)
+    finally:
+        worker.close()
+    assert not worker._process.is_alive()
+
+
+def test_a_process_that_ended_is_told_from_one_that_is_slow(tmp_path: Path) -> None:
+    worker = WorkerProcess(setting(tmp_path))
+    worker._process.kill()
+    answer = worker.run((Section.CEILINGS.value, ceilings.WORK), 60)
+    worker.close()
+    assert (answer.reason, answer.alive) == ("its process ended with code -9", False)
+
+
+def test_facts_without_a_gpu() -> None:
+    facts = read_facts("cuda")
+    if facts.gpu is None:
+        assert facts.why_not == "no CUDA device"
+    assert {"onnx", "onnxruntime", "openvino"} <= set(facts.modules)
+    assert read_facts("cpu").why_not is None
+
+
+def test_sections_are_understood_or_refused() -> None:
+    assert parse_sections(None) == tuple(Section)
+    assert parse_sections("engines, ceilings") == (Section.CEILINGS, Section.ENGINES)
+    for text in ("", "enginse", ","):
+        with pytest.raises(InvalidInputError, match="choose from ceilings, training, engines, pipeline"):
+            parse_sections(text)
+
+
+def test_utilization_is_read_from_whatever_the_driver_says() -> None:
+    assert parse_utilization(["0\n", " 57 \n", "100 %\n", "[N/A]\n", "[Not Supported]", "", "-3", "400"]) == [
+        0,
+        57,
+        100,
+    ]
+    assert idle_share([]) is None
+    assert idle_share([0.0, 80.0, 40.0, 0.0]) == pytest.approx(0.4)
+
+
+def test_the_sampler_ends_with_the_work_and_may_be_missing() -> None:
+    done: list[str] = []
+    samples = sampled(
+        lambda: (time.sleep(0.5), done.append("work"))[1],
+        sampler=("sh", "-c", "while true; do echo 50; sleep 0.05; done"),
+    )
+    assert done == ["work"]
+    assert samples
+    assert set(samples) == {50.0}
+    assert sampled(lambda: done.append("again"), sampler=("no-such-program",)) == []
+    assert done == ["work", "again"]
+
+
+def test_gaps_between_kernels_are_idle_and_overlaps_count_once() -> None:
+    kernels = [Interval("a", 0, 10), Interval("b", 5, 12), Interval("a", 20, 25), Interval("c", 21, 22)]
+    assert busy_share(kernels) == pytest.approx(17 / 25)
+    assert busy_share([]) is None
+    assert busy_share([Interval("a", 3, 3)]) is None
+    ranked = longest(kernels, steps=2)
+    assert [one["kernel"] for one in ranked] == ["a", "b", "c"]
+    assert ranked[0] == {"kernel": "a", "share": round(15 / 23, 4), "calls_a_step": 1.0, "us_a_step": 7.5}
+    assert len(longest([Interval("x" * 500, 0, 1)], steps=1)[0]["kernel"]) == 90
+
+
+def row(section: Section, name: str, **figures: Any) -> Row:
+    return Row(section=section, name=name, status=Status.MEASURED, figures=figures)
+
+
+def measured(**changes: Any) -> GpuCheck:
+    """A made-up check: 100 TFLOP/s in bf16, 50 in fp16, 1000 GB/s, and a generator of 10 GFLOP."""
+    rows = (
+        row(Section.CEILINGS, ceilings.matrix_name("bf16"), tflops=100.0),
+        row(Section.CEILINGS, ceilings.matrix_name("fp16"), tflops=50.0),
+        row(Section.CEILINGS, ceilings.BANDWIDTH, gb_per_s=1000.0),
+        row(Section.CEILINGS, ceilings.WORK, gflop=10.0, weights=50_000_000, activations=100_000_000, layers=16),
+        row(Section.TRAINING, training.WORK, gflop=80.0),
+        row(Section.TRAINING, training.step_name(16, "bf16", "eager"), images_per_second=625.0, step_ms=25.6),
+        row(Section.TRAINING, training.step_name(1, "bf16", "eager"), images_per_second=90.0, step_ms=11.1),
+        row(Section.TRAINING, training.curve_name("fp32, eager"), last_distance=0.2, steps=200),
+        row(Section.TRAINING, training.curve_name("bf16, eager"), last_distance=0.25, steps=200),
+        row(Section.TRAINING, training.REFERENCE, ours_fastest_speed_up=2.5),
+        row(Section.ENGINES, engines.torch_name("fp16", "CUDA graph"), p50_ms=0.1, p99_ms=0.2),
+        row(Section.ENGINES, engines.engine_name("tensorrt", "fp16"), p50_ms=0.4, p99_ms=0.5, device="cuda:0"),
+        row(Section.ENGINES, engines.engine_name("tensorrt", "fp32"), p50_ms=0.3, p99_ms=0.5, device="cuda:0"),
+        row(
+            Section.PIPELINE,
+            f"{pipeline.DEMO}, depth 2",
+            fps=510.0,
+            first_frame_seconds=0.5,
+            artifact="generator.fp16.engine",
+            device="cuda:0",
+            gpu_idle_share=0.25,
+        ),
+        Row(section=Section.ENGINES, name="other", status=Status.NOT_RUN, reason="no time left of the 440 s"),
+        Row(section=Section.TRAINING, name=training.PARITY, status=Status.FAILED, reason="further than allowed"),
+    )
+    values: dict[str, Any] = {
+        "date": "2026-11-25",
+        "machine": this_machine(),
+        "libraries": library_versions(),
+        "facts": GPU,
+        "width": 64,
+        "size": 256,
+        "budget_seconds": 440.0,
+        "seconds": 400.0,
+        "rows": rows,
+    }
+    return GpuCheck.model_validate(values | changes)
+
+
+def test_shares_and_floors_follow_from_the_measured_ceilings() -> None:
+    check_ = measured()
+    assert peak_share(check_, "bf16", 625.0) == pytest.approx(0.5)
+    assert peak_share(check_, "tf32", 625.0) is None, "that ceiling was not measured"
+    assert floor_ms(check_, "fp16") == pytest.approx(max(10 / 50, 2 * 150 / 1000))
+    assert floor_ms(check_, "int8") is None
+    assert curve_apart(check_, "bf16, eager") == pytest.approx(0.25)
+    assert curve_apart(check_, "fp16, eager") is None
+
+
+def test_targets_are_judged_by_the_rows_that_they_are_about() -> None:
+    engine, stream, reference, share = verdicts(measured())
+    assert (engine.value, engine.met) == (0.4, True), "PyTorch is no engine of this project, and fp32 is not FP16"
+    assert (stream.value, stream.met) == (510.0, True)
+    assert (reference.value, reference.met) == (2.5, False)
+    assert share.value == pytest.approx(50)
+    assert share.of == training.step_name(16, "bf16", "eager")
+    nothing = measured(rows=(row(Section.CEILINGS, "x", y=1),))
+    assert [verdict.met for verdict in verdicts(nothing)] == [None] * 4
+
+
+def test_the_page_says_what_was_measured_and_what_never_was() -> None:
+    page = render([measured()])
+    assert "## NVIDIA Test 9000, 2026-11-25" in page
+    assert "| an engine's p50 in FP16, batch 1 | <= 0.5 ms | 0.4 ms: met | TensorRT fp16 |" in page
+    assert "2.5 x: **missed**" in page
+    assert "25.0 %, **more than 10 %**" in page
+    assert "- training, failed: further than allowed (one step against the CPU, fp32)" in page
+    assert "- engines, not run: no time left of the 440 s (other)" in page
+    assert "| batch 16, bf16, eager | 25.6 | 625 | 50.0 % |" in page
+    assert "1.3" in page.split("| TensorRT fp16 |")[2].split("\n")[0], "0.4 ms over the floor of 0.3 ms"
+    never_run = page.split("## Never run on a GPU")[1]
+    assert training.PARITY in never_run, "what failed was not measured"
+    assert "further than allowed" in never_run
+    assert "TensorRT fp16;" not in never_run
+    assert "OpenVINO" not in never_run
+    assert "\n\n\n\n" not in page
+
+
+def test_without_a_gpu_the_page_lists_everything() -> None:
+    page = render([])
+    assert "nothing of this has ever run on one" in page
+    left = never_measured([])
+    assert sum(map(len, left.values())) == len(all_checks()) - 4, "all but OpenVINO's"
+
+
+def test_a_check_is_read_as_it_was_written_and_damage_is_refused(tmp_path: Path) -> None:
+    one = measured()
+    assert one.file_name == f"2026-11-25-gpu-nvidia-test-9000-{this_machine().fingerprint[:6]}.json"
+    write_check(tmp_path / one.file_name, one)
+    assert read_check(tmp_path / one.file_name) == one
+    older = measured(date="2026-11-01")
+    write_check(tmp_path / older.file_name, older)
+    assert [each.date for each in read_checks(tmp_path)] == ["2026-11-25", "2026-11-01"]
+    for content in ("", "[]", "{}", json.dumps({"schema_version": 9}), json.dumps({"schema_version": 1, "rows": []})):
+        (tmp_path / "x-gpu-y.json").write_text(content)
+        with pytest.raises(InvalidInputError):
+            read_check(tmp_path / "x-gpu-y.json")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"status": "measured"},
+        {"status": "measured", "figures": {"a": 1}, "reason": "but"},
+        {"status": "failed"},
+        {"status": "not run", "reason": "no GPU", "figures": {"a": 1}},
+    ],
+)
+def test_a_row_has_figures_or_a_reason(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"needs|cannot"):
+        Row.model_validate({"section": "engines", "name": "a"} | values)
+
+
+def test_results_in_the_repository_are_sound_and_the_page_is_made_of_them() -> None:
+    assert DOCUMENT.read_text(encoding="utf-8") == render(read_checks(RESULTS)), "make gpu-check renders it"
