@@ -27,7 +27,8 @@ from core.command_line import INTERRUPTED, run_command
 from core.configuration import GENERATOR_FILE
 from core.errors import EdgeError, InvalidInputError
 from core.machine import library_versions, this_machine
-from train.history import HISTORY_FILE, VALIDATION
+from train.history import HISTORY_FILE, VALIDATION, History
+from train.history_plot import plot_history
 from train.run_folder import METRICS_FILE, PLOT_FILE
 from train.run_record import CONFIG_FILE
 
@@ -77,9 +78,10 @@ def gather(run: Path, folder: Path) -> dict[str, Any]:
     pieces = split(run / GENERATOR_FILE, folder)
     sheets = sorted((run / "samples").glob("*.png"))
     chosen = {sheets[i] for i in (0, len(sheets) // 2, -1)} if sheets else set()
-    for path in (*sorted(chosen)[:SHEETS], run / PLOT_FILE, run / CONFIG_FILE):
-        if path.is_file():
-            shutil.copyfile(path, folder / path.name)
+    for path in (*sorted(chosen)[:SHEETS], run / CONFIG_FILE):
+        shutil.copyfile(path, folder / path.name)
+    steps = json.loads((run / CONFIG_FILE).read_text(encoding="utf-8"))["training"]["steps"]
+    plot_history(History(run / HISTORY_FILE).rows(), folder / PLOT_FILE, steps=steps)
     progress = {
         "machine": this_machine().model_dump(mode="json"),
         "libraries": library_versions(),

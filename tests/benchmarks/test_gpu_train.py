@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from benchmarks.generator_pieces import INDEX, join, split
+from benchmarks.training import opened_data
 from core.checkpoint import load_generator, save_generator
 from core.configuration import GENERATOR_FILE, CheckpointInfo, DataConfig, GeneratorConfig
 from core.errors import CheckpointError, InvalidInputError
@@ -81,27 +83,40 @@ def start(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_several_starts_make_one_training(images: Path, tmp_path: Path) -> None:
-    small = ("--width", "4", "--size", "64", "--batch", "1", "--threads", "1", "--sample-every", "20")
-    first = start("--data", str(images), "--minutes", "0.25", "--", *small, "--epochs", "2000", cwd=tmp_path)
-    assert first.returncode == 0, first.stderr
-    assert "start again to go on" in first.stdout
-    progress = json.loads((tmp_path / "run" / "carry" / "progress.json").read_text())
-    assert not progress["finished"]
-    assert progress["validation"][0]["step"] == 20
-    assert (tmp_path / "run" / "carry" / "losses.png").is_file()
-    assert list((tmp_path / "run" / "carry").glob("step_*.png"))
-    refused = start("--minutes", "0.1", "--", "--width", "8", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "is resumed with its own options" in refused.stderr
-    second = start("--minutes", "0.2", cwd=tmp_path)
+def test_several_starts_make_one_training(tmp_path: Path) -> None:
+    small = ("--width", "4", "--size", "64", "--threads", "1", "--sample-every", "20", "--epochs", "20000")
+    with opened_data(None, pairs=4, size=64) as images:
+        first = start("--data", str(images), "--minutes", "0.3", "--", *small, cwd=tmp_path)
+        second = resumed(first, tmp_path)
     assert second.returncode == 0, second.stderr
-    later = json.loads((tmp_path / "run" / "carry" / "progress.json").read_text())
+    later = progress(tmp_path)
     steps = [one["step"] for one in later["validation"]]
     assert steps == sorted(set(steps))
-    assert steps[-1] > progress["validation"][-1]["step"]
     join(tmp_path / "run" / "carry", tmp_path / "joined" / GENERATOR_FILE)
     assert load_generator(tmp_path / "joined" / GENERATOR_FILE)[1].step >= steps[-1]
+
+
+def resumed(first: subprocess.CompletedProcess[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Looks at what the first start left, and starts again."""
+    assert first.returncode == 0, first.stderr
+    assert "start again to go on" in first.stdout
+    before = progress(folder)
+    assert not before["finished"]
+    assert before["validation"][0]["step"] == 20
+    assert (folder / "run" / "carry" / "losses.png").is_file()
+    assert list((folder / "run" / "carry").glob("step_*.png"))
+    refused = start("--minutes", "0.1", "--", "--width", "8", cwd=folder)
+    assert refused.returncode == 2
+    assert "is resumed with its own options" in refused.stderr
+    again = start("--minutes", "0.3", cwd=folder)
+    assert progress(folder)["validation"][-1]["step"] > before["validation"][-1]["step"]
+    return again
+
+
+def progress(folder: Path) -> dict[str, Any]:
+    """What the run in ``folder`` has come to."""
+    content: dict[str, Any] = json.loads((folder / "run" / "carry" / "progress.json").read_text())
+    return content
 
 
 def test_a_training_that_fails_is_an_error(tmp_path: Path) -> None:

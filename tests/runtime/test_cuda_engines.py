@@ -13,7 +13,8 @@ from runtime.engines import Engine, open_engine
 from tests.runtime.conftest import write_inverting_graph
 from tests.runtime.engine_contract import SIZE, DeepEngineContract
 
-pytestmark = pytest.mark.skipif(this_machine().gpu is None, reason="there is no NVIDIA GPU")
+if this_machine().gpu is None:
+    pytest.skip("there is no NVIDIA GPU", allow_module_level=True)
 
 
 class PlanOnGpu(DeepEngineContract):
