@@ -36,8 +36,6 @@ COMMAND: Final = (sys.executable, "-m", "train.command")
 RECIPE: Final = ("--width", "64", "--epochs", "200", "--batch", "1")
 SAVING_SECONDS: Final = 60.0
 """What a run that was interrupted may take to save itself."""
-SHEETS: Final = 3
-"""Sample sheets that are gathered: the first, one from the middle, the last."""
 PROGRESS: Final = "progress.json"
 
 
@@ -77,11 +75,13 @@ def gather(run: Path, folder: Path) -> dict[str, Any]:
     make_folder(folder)
     pieces = split(run / GENERATOR_FILE, folder)
     sheets = sorted((run / "samples").glob("*.png"))
-    chosen = {sheets[i] for i in (0, len(sheets) // 2, -1)} if sheets else set()
-    for path in (*sorted(chosen)[:SHEETS], run / CONFIG_FILE):
+    chosen = {sheets[i] for i in (0, len(sheets) // 2, -1)} if sheets else set()  # first, middle and last
+    for left in folder.glob("step_*.png"):  # by an earlier start
+        left.unlink()
+    for path in (*sorted(chosen), run / CONFIG_FILE):
         shutil.copyfile(path, folder / path.name)
-    steps = json.loads((run / CONFIG_FILE).read_text(encoding="utf-8"))["training"]["steps"]
-    plot_history(History(run / HISTORY_FILE).rows(), folder / PLOT_FILE, steps=steps)
+    rows = History(run / HISTORY_FILE).rows()
+    plot_history(rows, folder / PLOT_FILE, steps=max(1, *(int(row["step"]) for row in rows)))
     progress = {
         "machine": this_machine().model_dump(mode="json"),
         "libraries": library_versions(),
@@ -123,9 +123,8 @@ def main(
         figures = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
         print(figures)
     state = "finished" if progress["finished"] else "start again to go on"
-    print(
-        f"{state}; {progress['pieces']} pieces, samples and figures in {place}: python -m benchmarks.generator_pieces"
-    )
+    print(f"{state}; {progress['pieces']} pieces, samples and figures in {place}")
+    print(f"whole again: python -m benchmarks.generator_pieces {place}")
 
 
 if __name__ == "__main__":

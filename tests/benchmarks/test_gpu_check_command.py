@@ -1,0 +1,59 @@
+"""``python -m benchmarks.gpu_check`` without a GPU: it says so; rehearsed, the CPU's engines have their rows."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gpu_check.pipeline import DEMO
+from benchmarks.gpu_check.record import Section, Status, read_check
+from benchmarks.gpu_check.report import DOCUMENT, RESULTS
+from core.machine import this_machine
+from tests.runtime.stream_helpers import environment
+
+
+def gpu_check(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.gpu_check", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.mark.skipif(this_machine().gpu is not None, reason="there is an NVIDIA GPU")
+def test_without_cuda_everything_is_listed_as_not_run(tmp_path: Path) -> None:
+    before = sorted(path.name for path in RESULTS.iterdir()), DOCUMENT.read_bytes()
+    done = gpu_check("--no-docs", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no CUDA device" in done.stdout
+    assert "training, not run: no CUDA device (one step against the CPU, fp32;" in done.stdout
+    assert "p2p-run, 1080p clip, depth 2)" in done.stdout
+    assert (sorted(path.name for path in RESULTS.iterdir()), DOCUMENT.read_bytes()) == before
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_rehearsal_measures_the_engines_of_the_cpu_and_the_stream(tmp_path: Path) -> None:
+    sizes = ("--width", "4", "--size", "64", "--budget", "240")
+    done = gpu_check("--device", "cpu", "--only", "engines,pipeline", *sizes, "--out", "found.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check = read_check(tmp_path / "found.json")
+    assert {row.section for row in check.rows} == {Section.ENGINES, Section.PIPELINE}
+    assert not [row for row in check.rows if row.status is Status.FAILED]
+    for name in ("ONNX Runtime fp32", "ONNX Runtime fp32, bound memory", "OpenVINO fp32", "PyTorch fp32, eager"):
+        figures = check.figures(Section.ENGINES, name)
+        assert figures["p50_ms"] > 0
+        assert figures["device"] == "cpu"
+        assert figures["psnr_db_here"] > 60, "the same pictures as PyTorch's"
+    assert check.figures(Section.ENGINES, "ONNX Runtime int8")["psnr_db"] > 30
+    stream = check.figures(Section.PIPELINE, f"{DEMO}, depth 1")
+    assert stream["fps"] > 0
+    assert stream["frames"] == 4
+    assert "worth nothing" in done.stdout
+    assert "TensorRT fp16" in done.stdout, "as not run"
+
+
+def test_mistakes_are_one_line(tmp_path: Path) -> None:
+    for arguments in (("--only", "engine"), ("--size", "100"), ("--device", "tpu"), ("--budget", "1")):
+        done = gpu_check(*arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
