@@ -54,7 +54,8 @@ class Machine(Settings):
     def __str__(self) -> str:
         gpu = self.gpu or "no GPU"
         vectors = "+".join(self.instructions) or "no vector extensions known"
-        return f"{self.cpu}, {self.cores} cores, {vectors}, {self.memory_gib:.0f} GiB, {gpu}"
+        cores = f"{self.cores} core{'s' * (self.cores > 1)}"
+        return f"{self.cpu}, {cores}, {vectors}, {self.memory_gib:.0f} GiB, {gpu}"
 
 
 def usable_cores() -> int:

@@ -4,6 +4,7 @@ It lives here and not in ``runtime`` because of its baselines, which need PyTorc
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from export.benchmark_comparison import EarlierReport
     from export.bundle_benchmark import BenchmarkSettings
 
-THROUGHPUT_DEPTH: Final = 2
+THROUGHPUT_DEPTH: Final = 3
 """Calls under way with ``--throughput`` unless asked otherwise: as the stream has for files."""
 
 
@@ -24,7 +25,7 @@ def bench(
         str | None,
         typer.Argument(
             metavar="[BUNDLE]",
-            help="A bundle's folder, or builtin:labels, builtin:edges; default: exports/latest.",
+            help="A bundle's folder, or builtin:labels, builtin:edges; default: exports/latest, else builtin:labels.",
             show_default=False,
         ),
     ] = None,
@@ -34,7 +35,7 @@ def bench(
         bool, typer.Option("--throughput", help="Keep several calls under way: frames a second instead of latency.")
     ] = False,
     depth: Annotated[
-        int | None, typer.Option(min=2, max=64, help="Calls under way with --throughput; default: 2.")
+        int | None, typer.Option(min=2, max=64, help="Calls under way with --throughput; default: 3.")
     ] = None,
     baselines: Annotated[
         bool, typer.Option(help="Time eager PyTorch and the bare generator as ONNX beside the artifacts.")
@@ -52,12 +53,15 @@ def bench(
     """Time every artifact of a bundle on this machine, beside the ways that people come from."""
     from rich.console import Console
 
+    from core.conditions import Condition
     from core.machine import this_machine
     from runtime.bundle import open_bundle
 
     settings = _settings(runs, threads, depth, throughput=throughput, baselines=baselines)
     earlier = _check_places(compare, plot, markdown)
-    bundle = open_bundle(folder)
+    bundle = open_bundle(folder, condition=Condition.IDENTITY)
+    if folder is None and bundle.built_in:
+        print(f"no bundle in exports/: timing {bundle.title}, which ships with this package", file=sys.stderr)
 
     from export.benchmark_comparison import Comparison
     from export.benchmark_report import lines, markdown_page, report

@@ -216,7 +216,9 @@ def open_bundle(place: str | Path | None = None, *, condition: Condition | None 
         if folder is None:
             if condition is not None:
                 return open_builtin("labels" if condition is Condition.IDENTITY else "edges")
-            raise BundleError(f"there is no bundle in {EXPORTS}/: make one with p2p-export")
+            raise BundleError(
+                f"there is no bundle in {EXPORTS}/: make one with p2p-export, or name builtin:labels or builtin:edges"
+            )
     else:
         if "://" in str(place):
             raise BundleError("an address is no bundle: give it as --source")

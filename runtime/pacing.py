@@ -13,8 +13,10 @@ GAIN: Final = 0.125
 """Share of a frame's surplus age by which the next one is read later."""
 
 
-LONGEST_NS: Final = 1_000_000_000
-"""The wait grows no longer: so late would the first frame come after an engine has become faster."""
+LONGEST_SAMPLE_NS: Final = 100_000_000
+"""What waited for longer counts as so much: a window that was paused is no reason to read ever later."""
+LONGEST_NS: Final = 500_000_000
+"""The wait grows no longer: so late would the first frame come after something has become faster."""
 
 
 class JustInTime:
@@ -32,10 +34,10 @@ class JustInTime:
         self.delay_ns = 0
 
     def frame_waited(self, nanoseconds: int) -> None:
-        """A frame was there so long before it was taken."""
-        surplus = min(nanoseconds, LONGEST_NS) - SLACK_NS
+        """A frame waited so long, before the engine and before the output took it."""
+        surplus = min(nanoseconds, LONGEST_SAMPLE_NS) - SLACK_NS
         self.delay_ns = min(LONGEST_NS, max(0, self.delay_ns + int(surplus * (GAIN if surplus > 0 else 1))))
 
     def engine_waited(self, nanoseconds: int) -> None:
-        """The engine waited so long for a frame."""
+        """The engine waited so long for a frame, and the output for the engine."""
         self.delay_ns = max(0, self.delay_ns - nanoseconds - SLACK_NS)

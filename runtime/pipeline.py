@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from core.command_line import ENDING
 from core.frames import Frame
@@ -72,6 +72,14 @@ class PipelineResult:
     end_to_end: LatencySummary
 
 
+@runtime_checkable
+class DropObserver(Protocol):
+    """An observer that also wants to know what is dropped."""
+
+    def count_drops(self, dropped: Callable[[], dict[str, int]]) -> None:
+        """Told before the first frame how to ask for the frames that were dropped so far, by what they waited for."""
+
+
 class Observer(Protocol):
     """Is told of every frame that was put out, in the thread of the output."""
 
@@ -124,6 +132,9 @@ def run_pipeline(
         captured=Handover(1, newest_wins=source.live),
         translated=Handover(1 if source.live else FILE_QUEUE, newest_wins=source.live),
     )
+    for observer in observers:
+        if isinstance(observer, DropObserver):
+            observer.count_drops(stream.dropped)
     output = _Output(stream, sinks, observers)
     try:
         with _interrupts(stream, sinks):
@@ -183,7 +194,7 @@ class _Output:
         """Put out translations until no more come, the limit is reached or a sink's user wants to end."""
         stream, queue = self.stream, self.stream.translated
         while not queue.finished or self._busy:
-            if not self._busy and (item := queue.get(POLL_SECONDS)) is not None:
+            if not self._busy and (item := self._next_translated()) is not None:
                 self._put_out(item)
                 if self.frames == stream.max_frames:
                     stream.cancel()
@@ -194,6 +205,17 @@ class _Output:
                 break
             if stream.interrupted:  # not in the signal's handler, which may have come upon a held lock
                 stream.stop()
+
+    def _next_translated(self) -> Translated | None:
+        stream = self.stream
+        if stream.output_idle_since_ns is None:
+            stream.output_idle_since_ns = time.perf_counter_ns()
+        item = stream.translated.get(POLL_SECONDS)
+        if item is not None:
+            stream.output_idle_since_ns = None
+        if item is not None and not stream.source.live and not item.source.times.late:
+            stream.pace.frame_waited(item.source.times.waited + time.perf_counter_ns() - item.ready_ns)
+        return item
 
     @property
     def _busy(self) -> bool:
@@ -247,7 +269,7 @@ class _Output:
         return PipelineResult(
             frames=self.frames,
             captured=stream.captured_count,
-            dropped={"translation": stream.captured.dropped, "output": stream.translated.dropped},
+            dropped=stream.dropped(),
             seconds=span / NS_PER_S,
             fps=self.frames * NS_PER_S / span if span > 0 else None,
             first_frame_seconds=(self.first_output - started_ns) / NS_PER_S if self.frames else None,

@@ -14,7 +14,7 @@ from runtime.stages import STAGES, FrameTimes
 from runtime.translator import Translator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from prometheus_client import Metric
 
@@ -94,7 +94,8 @@ class MetricsServer(Closing):
             buckets=BUCKETS_S,
             registry=registry,
         )
-        registry.register(_Source(source))
+        self._collected = _Source(source)
+        registry.register(self._collected)
         self._translator = translator
         try:
             self._server, self._thread = client.start_http_server(port, addr=address, registry=registry)
@@ -107,6 +108,10 @@ class MetricsServer(Closing):
     def port(self) -> int:
         """Where it listens; one that the system chose if 0 was asked for."""
         return int(self._server.server_port)
+
+    def count_drops(self, dropped: "Callable[[], dict[str, int]]") -> None:
+        """Serve what ``dropped`` tells."""
+        self._collected.dropped = dropped
 
     def frame_done(self, _index: int, times: FrameTimes) -> None:
         """Count a frame."""
@@ -125,10 +130,11 @@ class MetricsServer(Closing):
 
 
 class _Source:
-    """Whether the source is there, asked when somebody reads the figures."""
+    """Whether the source is there and what is dropped, asked when somebody reads the figures."""
 
     def __init__(self, source: VideoSource) -> None:
         self._source = source
+        self.dropped: Callable[[], dict[str, int]] = dict
 
     def collect(self) -> "Iterable[Metric]":
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -137,7 +143,12 @@ class _Source:
         up.add_metric([], 0.0 if self._source.lost_since_ns is not None else 1.0)
         outages = CounterMetricFamily("p2p_source_outages", "How often the source was lost and came back")
         outages.add_metric([], len(self._source.outages))
-        return [up, outages]
+        drops = CounterMetricFamily(
+            "p2p_frames_dropped", "Frames that a newer one replaced, by what they waited for", labels=["waiting_for"]
+        )
+        for cause, count in self.dropped().items():
+            drops.add_metric([cause], count)
+        return [up, outages, drops]
 
 
 def parse_place(text: str) -> tuple[str, int]:

@@ -26,6 +26,10 @@ class FrameTimes:
     infer: int = 0
     output: int = 0
     end_to_end: int = 0
+    waited: int = 0
+    """From when it was there until the engine took it."""
+    late: bool = False
+    """Whether engine and output were waiting for it."""
     reused: bool = False
     """Whether it was still, and given the last frame's translation."""
 
@@ -59,6 +63,8 @@ class Translated:
     prepared: Prepared
     output: Frame
     source: Captured
+    ready_ns: int
+    """When it was there."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,13 +87,12 @@ class Stream:
     stopping: bool = False
     interrupted: bool = False
     _stop_waiting: threading.Event = field(default_factory=threading.Event)
-    _pace: JustInTime = field(default_factory=JustInTime)
+    pace: JustInTime = field(default_factory=JustInTime)
+    output_idle_since_ns: int | None = None
+    """Since when the output waits for a translation; None while it does not."""
     _under_way: Handover[UnderWay] = field(init=False)
     _places: threading.Semaphore = field(init=False)
     _last: Frame | None = None
-    _held_up_ns: int = 0
-    """How long translations have waited for the output, all in all."""
-    _known_held_up_ns: int = 0
 
     def __post_init__(self) -> None:
         """Make room for ``depth`` frames under way."""
@@ -98,6 +103,10 @@ class Stream:
     def failed(self) -> BaseException | None:
         """What the stream is to end with at once; a live source that is lost lets what is under way be finished."""
         return self.failure or (None if self.source.live else self.source_failure)
+
+    def dropped(self) -> dict[str, int]:
+        """Frames of a live source that a newer one replaced, by what they waited for."""
+        return {"translation": self.captured.dropped, "output": self.translated.dropped}
 
     def capture(self) -> None:
         """Read frames until the source ends, the limit is reached or the stream is stopped."""
@@ -127,7 +136,7 @@ class Stream:
         """Wait until the next frame of a file is to be read; False if no more are wanted."""
         if not self.captured.wait_for_room():
             return False
-        return not (self._pace.delay_ns and self._stop_waiting.wait(self._pace.delay_ns / 1e9))
+        return not (self.pace.delay_ns and self._stop_waiting.wait(self.pace.delay_ns / 1e9))
 
     def translate_all(self) -> None:
         """Convert captured frames and have them translated until no more come."""
@@ -155,11 +164,15 @@ class Stream:
         asked = time.perf_counter_ns()
         item = self.captured.get()
         if item is not None and not self.source.live:
-            # What waited while nobody took translations (a paused window, say) was not read too early.
-            held_up, self._known_held_up_ns = self._held_up_ns - self._known_held_up_ns, self._held_up_ns
             waited = asked - item.ready_ns
-            waited = max(0, waited - held_up) if waited > 0 else waited
-            (self._pace.frame_waited if waited >= 0 else self._pace.engine_waited)(abs(waited))
+            item.times.waited = max(0, waited)
+            # An engine that idles is no loss while the output has not put out what it has, as in a window that
+            # plays a film at its own pace.
+            idle_since = self.output_idle_since_ns
+            late = 0 if idle_since is None else min(-waited, time.perf_counter_ns() - idle_since)
+            if late > 0:
+                item.times.late = True
+                self.pace.engine_waited(late)
         return item
 
     def _translate(self, prepared: Prepared, item: Captured, start: int) -> bool:
@@ -195,10 +208,7 @@ class Stream:
             self._last = item.pending.result()
             item.source.times.infer = self.times["infer"].since(item.start_ns) - item.start_ns
         assert self._last is not None, "the first frame is not still"
-        start = time.perf_counter_ns()
-        taken = self.translated.put(Translated(item.prepared, self._last, item.source))
-        self._held_up_ns += time.perf_counter_ns() - start
-        return taken
+        return self.translated.put(Translated(item.prepared, self._last, item.source, time.perf_counter_ns()))
 
     def stop(self) -> None:
         """Capture no more; what was captured still goes its way."""

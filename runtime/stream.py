@@ -101,8 +101,6 @@ def run_stream(
         observers = _open_observers(stack, options, source, translator)
         if options.source is None:
             say("no --camera or --source given: taking the built-in demo (or give a video, images, a URL, camera:0, -)")
-        if choice.holds is not None:
-            say(choice.reason)
         say(
             f"{bundle.title}: {choice.artifact.name} ({choice.artifact.target} {choice.artifact.precision}, "
             f"{choice.reason}) on {translator.device}, {geometry.size}, condition {condition.value}, from "
@@ -166,7 +164,7 @@ def _open_sinks(source: VideoSource, named: str, options: StreamOptions, transla
     sinks: list[VideoSink] = []
     path = expanded(named)
     if options.show:
-        from runtime.sinks.window import WindowSink
+        from runtime.sinks.window import KEYS, WindowSink
 
         alone = not options.outputs  # a file is not to be written at the speed of watching
         sinks.append(
@@ -176,10 +174,11 @@ def _open_sinks(source: VideoSource, named: str, options: StreamOptions, transla
                 live=source.live,
                 side_by_side=options.side_by_side,
                 next_artifact=translator.next_artifact,
+                title=f"{translator.bundle.title}: {source.describe()} - {KEYS}",
             )
         )
     known = [count for count in (options.frames, source.frame_count) if count is not None]
-    whole = options.frames is None and not source.live and path.is_file()
+    has_sound = not source.live and path.is_file() and not isinstance(source, ImageSource)
     for output in options.outputs:
         sinks.append(
             open_sink(
@@ -188,7 +187,7 @@ def _open_sinks(source: VideoSource, named: str, options: StreamOptions, transla
                 live=source.live,
                 frames=min(known, default=None),
                 side_by_side=options.side_by_side,
-                audio_from=path if whole and not isinstance(source, ImageSource) else None,
+                audio_from=path if has_sound else None,
             )
         )
     return sinks
@@ -267,7 +266,7 @@ def _facts(
         "artifact": artifact.name,
         "target": artifact.target,
         "precision": artifact.precision.value,
-        "chosen": choice.reason,
+        "chosen": choice.reason if artifact is choice.artifact else "changed by key",
         "device": translator.device,
         "threads": translator.threads,
         "depth": depth,

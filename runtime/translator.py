@@ -6,6 +6,7 @@ with open_translator("exports/latest") as translator:
 
 import threading
 from pathlib import Path
+from typing import Final
 
 from core.conditions import Condition, EdgeThresholds
 from core.errors import EdgeError
@@ -18,6 +19,8 @@ from runtime.closing import Closing
 from runtime.engines import Engine
 from runtime.selection import Choice, choose_artifact
 from runtime.translating import Pending, Prepared
+
+CHANGED: Final = "the artifact was changed on the way, and figures are of all that ran"
 
 
 class Translator(Closing):
@@ -129,7 +132,7 @@ class Translator(Closing):
         seen = as_seen(prepared.image, self.bundle.manifest.input_encoding)
         if self._native_size:
             return self.geometry.back(output, prepared.placed), self.geometry.back(seen, prepared.placed)
-        return self.geometry.shown(output, prepared.placed), seen
+        return self.geometry.shown(output, prepared.placed), self.geometry.shown(seen, prepared.placed)
 
     def next_artifact(self) -> None:
         """Change to the bundle's next artifact that can be used here, as soon as it is loaded; meanwhile go on.
@@ -167,6 +170,8 @@ class Translator(Closing):
             return
         (artifact, engine), self._loaded = self._loaded, None
         before, self._engine, self.artifact = self._engine, engine, artifact
+        if not self.notes or self.notes[-1] != CHANGED:
+            self.notes.append(CHANGED)
         before.close()
 
     def close(self) -> None:

@@ -1,5 +1,7 @@
 """Where translated pictures go: files, images, other programs (the window is in ``.window``)."""
 
+import os
+import re
 from pathlib import Path
 
 from core.errors import SinkError
@@ -58,15 +60,21 @@ def open_sink(
     elif name.startswith(CAMERA):
         sink = VirtualCameraSink(name.removeprefix(CAMERA) or None, fps=fps or DEFAULT_FPS)
     else:
-        sink = _open_files(expanded(name), fps, live, frames, audio_from)
+        sink = _open_files(name, fps, live, frames, audio_from)
     return BesideSink(sink) if side_by_side else sink
 
 
-def _open_files(path: Path, fps: float | None, live: bool, frames: int | None, audio_from: Path | None) -> VideoSink:
+def _open_files(name: str, fps: float | None, live: bool, frames: int | None, audio_from: Path | None) -> VideoSink:
+    path = expanded(name)
     suffix = path.suffix.lower()
     if suffix in CODECS or suffix in OTHER_MEDIA:
         return VideoFileSink(path, fps=fps, live=live, fitted=live, audio_from=audio_from)
     if suffix not in IMAGE_SUFFIXES:
+        if not path.is_dir() and re.fullmatch(r"\.[a-z]\w{1,4}", suffix) and not name.endswith(("/", os.sep)):
+            kinds = ", ".join((*CODECS, ".png", ".jpg"))
+            raise SinkError(
+                f"{name}: no such kind of file is written here ({kinds} are); for a folder of images give {name}/"
+            )
         return ImageFolderSink(path)
     if frames != 1:
         raise SinkError(

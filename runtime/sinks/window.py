@@ -16,7 +16,8 @@ from runtime.sinks.base import Picture, VideoSink
 from runtime.sinks.display import ADVICE, Display, enlarge
 from runtime.sinks.video_file import VideoFileSink
 
-TITLE: Final = "pix2pix-edge - q quits, h lists the keys"
+KEYS: Final = "q quits, h lists the keys"
+TITLE: Final = f"pix2pix-edge - {KEYS}"
 QUIT_KEYS: Final = frozenset({ord("q"), 27})
 NO_KEY: Final = -1
 MESSAGE_SECONDS: Final = 2.5
@@ -39,6 +40,7 @@ class WindowSink(VideoSink):
         side_by_side: bool = False,
         next_artifact: Callable[[], None] | None = None,
         folder: Path = Path(),
+        title: str = TITLE,
         display: Display | None = None,
     ) -> None:
         """The window appears with the first picture.
@@ -50,12 +52,13 @@ class WindowSink(VideoSink):
             side_by_side: begin with what the generator saw beside its translation.
             next_artifact: called when the user wants another artifact.
             folder: where snapshots and recordings go.
+            title: of the window.
             display: what shows the pictures; default: OpenCV's window.
 
         Raises:
             SinkError: if there is no display, or an OpenCV without windows.
         """
-        self._display = display or Display(TITLE)
+        self._display = display or Display(title)
         self._fps = fps
         self._period = 1 / fps if fps else 0.0
         self._hold = hold

@@ -143,7 +143,7 @@ class RawSource(VideoSource):
 
     def describe(self) -> str:
         """Where from, of what size, and how the pixels lie."""
-        rate = f", {self.fps:g} fps" if self.fps else ""
+        rate = f", {self.fps:g} fps" if self.fps else ", of unknown rate: a video is given 30 fps, or --input-fps"
         return f"{self._shown} ({self._size.width}x{self._size.height} {self._format}{rate})"
 
     def stop(self) -> None:

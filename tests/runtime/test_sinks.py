@@ -199,6 +199,13 @@ def test_the_path_decides_what_is_written(tmp_path: Path) -> None:
         kind("a.png", 2)
     with pytest.raises(SinkError, match=r"\.mp4"):
         kind("a.gif")
+    for name in ("a.txt", "a.mp5", "a.v2"):
+        with pytest.raises(SinkError, match="no such kind of file is written here"):
+            kind(name)
+    assert type(open_sink(f"{tmp_path}/a.txt/", fps=30, live=False, frames=None)) is ImageFolderSink
+    (tmp_path / "a.v2").mkdir()
+    assert kind("a.v2") is ImageFolderSink
+    assert kind("2026.11.25") is ImageFolderSink
 
 
 def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:

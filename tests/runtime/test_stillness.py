@@ -3,16 +3,19 @@
 import time
 
 import numpy as np
-import pytest
 
 from core.frames import Frame
 from runtime.pacing import JustInTime
 from runtime.pipeline import run_pipeline
+from runtime.sinks import Picture
 from runtime.stages import FrameTimes
 from runtime.stillness import Stillness
 from runtime.translating import Done, Pending, Prepared
-from tests.runtime.pipeline_stand_ins import ListSink, ListSource, run_in_time, slowly
+from tests.runtime.pipeline_stand_ins import ListSink, ListSource, run_in_time
 from tests.runtime.stream_helpers import numbered_frame, read_number
+
+PERIOD = 0.04
+"""Seconds for which a watched picture stays."""
 
 
 def test_still_frames_are_given_the_last_translation_and_counted() -> None:
@@ -72,13 +75,44 @@ def test_a_still_scene_is_translated_again_by_what_takes_over() -> None:
     assert calls == [1, 5]
 
 
-def test_what_waits_for_the_output_is_no_reason_to_read_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a window that is paused: the next pictures come at once when it goes on."""
-    sink, waits = ListSink(), [0]
-    sink.on_write = lambda: time.sleep(0.6) if len(sink.pictures) in (3, 4, 5) else None
-    monkeypatch.setattr(JustInTime, "frame_waited", lambda _pace, nanoseconds: waits.append(nanoseconds))
-    run_in_time(lambda: run_pipeline(ListSource(40), slowly, [sink]))
-    assert max(waits) < 300e6, "not the 600 ms of the output"
+def test_pictures_of_a_film_that_is_watched_are_young() -> None:
+    """A window shows them at the film's own pace; they are read for it, and not as soon as there is room."""
+
+    class Paced(ListSink):
+        due = 0.0
+
+        def write(self, picture: Picture) -> None:
+            super().write(picture)
+            self.due = max(self.due, time.monotonic()) + PERIOD
+
+        @property
+        def busy(self) -> bool:
+            return time.monotonic() < self.due
+
+        def poll(self) -> bool:
+            time.sleep(0.002)  # as a window waits for keys
+            return False
+
+    times: list[FrameTimes] = []
+
+    class Log:
+        def frame_done(self, _index: int, one: FrameTimes) -> None:
+            times.append(one)
+
+    run_in_time(lambda: run_pipeline(ListSource(100), lambda frame: 255 - frame, [Paced()], observers=[Log()]))
+    assert len(times) == 100
+    ages = sorted(one.end_to_end / 1e9 / PERIOD for one in times[60:])
+    assert ages[len(ages) // 2] < 1.5, "periods; four frames wait if each is read as soon as there is room"
+
+
+def test_a_pause_is_no_reason_to_read_later() -> None:
+    pace = JustInTime()
+    for _ in range(4):  # as many as are under way
+        pace.frame_waited(20_000_000_000)
+    assert pace.delay_ns < 60_000_000
+    for _ in range(1000):
+        pace.frame_waited(20_000_000_000)
+    assert pace.delay_ns <= 500_000_000
 
 
 def test_slow_changes_add_up_until_they_are_seen() -> None:
