@@ -1,5 +1,6 @@
 """Bad input to ``p2p-export`` and ``p2p-bench``, through the real commands: one line, exit code 2, nothing written."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def test_a_folder_with_anything_else_in_it_is_not_replaced(tmp_path: Path) -> No
 
 
 def test_bench_without_or_with_a_damaged_bundle(exported: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
-    assert "make one with p2p-export" in refused("export.bench_command", cwd=tmp_path)
+    assert "make one with p2p-export" in refused("export.bench_command", "missing", cwd=tmp_path)
     bundle = shutil.copytree(exported[0] / "exports" / "small", tmp_path / "bundle")
     model = bundle / "generator.fp32.onnx"
     model.write_bytes(model.read_bytes()[:-1])
@@ -121,3 +122,10 @@ except SystemExit:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "Usage: p2p-" in done.stdout
     assert done.stderr.strip() == "[]"
+
+
+def test_without_a_bundle_the_built_in_one_is_timed_and_said(tmp_path: Path) -> None:
+    done = p2p("export.bench_command", "--no-baselines", "--runs", "6", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no bundle in exports/: timing builtin:labels" in done.stderr
+    assert json.loads(done.stdout)["bundle"] == "builtin:labels"

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -10,6 +11,7 @@ from core.frames import Frame
 from runtime import pipeline
 from runtime.handover import Handover
 from runtime.pipeline import run_pipeline
+from runtime.stages import FrameTimes
 from runtime.translating import Pending, Prepared
 from tests.runtime.pipeline_stand_ins import PATIENCE, EndlessSource, ListSink, ListSource, pause, run_in_time, slowly
 from tests.runtime.stream_helpers import read_number
@@ -78,6 +80,23 @@ def test_a_slow_output_of_a_live_source_is_a_cause_of_its_own() -> None:
     result = run_in_time(lambda: run_pipeline(source, translate, [sink], max_frames=10))
     assert result.frames == 10
     assert result.dropped["output"] >= 9
+
+
+def test_who_watches_is_told_of_drops_while_the_stream_runs() -> None:
+    seen: list[int] = []
+
+    class Watcher:
+        def count_drops(self, dropped: Callable[[], dict[str, int]]) -> None:
+            self.dropped = dropped
+
+        def frame_done(self, _index: int, _times: FrameTimes) -> None:
+            seen.append(sum(self.dropped().values()))
+
+    sink = ListSink()
+    sink.on_write = pause
+    result = run_in_time(lambda: run_pipeline(EndlessSource(), slowly, [sink], max_frames=10, observers=[Watcher()]))
+    assert seen == sorted(seen)
+    assert 0 < seen[-1] <= sum(result.dropped.values())
 
 
 def test_the_limit_holds_for_files_and_live_sources() -> None:

@@ -164,7 +164,8 @@ def test_a_named_pipe_is_read_whenever_somebody_writes(tmp_path: Path) -> None:
         path.write_bytes(b"".join(numbered_frame(i).tobytes() for i in range(30)))
         thread.join(10)
     assert [read_number(frame) for frame in frames] == list(range(30))
-    assert source.describe() == f"the pipe {path} (64x48 bgr24, of unknown rate: a video is given 30 fps, or --input-fps)"
+    unknown = "of unknown rate: a video is given 30 fps, or --input-fps"
+    assert source.describe() == f"the pipe {path} (64x48 bgr24, {unknown})"
 
 
 def test_a_named_pipe_that_nobody_writes_to_can_be_given_up(tmp_path: Path) -> None:

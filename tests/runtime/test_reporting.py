@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from core.errors import InvalidInputError, MissingDependencyError
 from runtime.options import parse_retry, parse_width_height
+from runtime.pipeline import DropObserver
 from runtime.reporting import COLUMNS, FrameLog, MetricsServer, parse_place
 from runtime.stages import FrameTimes
 from runtime.translator import open_translator
@@ -84,6 +85,9 @@ def test_prometheus_reads_what_happened(tiny_bundle: Path) -> None:
         assert figures["p2p_end_to_end_seconds_bucket 0.01"] == 0
         assert figures["p2p_end_to_end_seconds_bucket 0.02"] == 10
         assert figures["p2p_source_up"] == 1
+        server.count_drops(lambda: {"translation": 3, "output": 1})
+        assert read_metrics(server.port)["p2p_frames_dropped_total translation"] == 3
+        assert isinstance(server, DropObserver)
         source.lost_since_ns = 1
         assert read_metrics(server.port)["p2p_source_up"] == 0
     with pytest.raises(OSError, match="refused"):
