@@ -52,7 +52,7 @@ def train(arguments: list[str], *, seconds: float) -> bool:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
             interrupted = True
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)  # which it takes even where it was started to ignore Ctrl-C
             code = process.wait(SAVING_SECONDS)
     finally:
         process.kill()
