@@ -33,7 +33,7 @@ class RawSink(VideoSink):
             raise SinkError("--output - writes to standard output, and that is closed: give another --output")
         self._stream: BinaryIO = stream or sys.stdout.buffer
         self._one_size = OneSize("standard output", fitted=fitted)
-        self._gone = False
+        self._gone = self._ending = False
         if self._stream.isatty():
             raise SinkError(
                 "--output - writes raw frames, which a terminal cannot show: "
@@ -74,11 +74,12 @@ class RawSink(VideoSink):
         while place < len(data) and not self._gone:
             if waiting.poll(WAIT_MS):
                 place += os.write(pipe, data[place : place + select.PIPE_BUF])
+            else:
+                self._gone = self._ending
 
     def interrupt(self) -> None:
         """Wait no longer for a reader who stands still."""
-        if self._waits is not None and not select.select([], [self._waits], [], 0)[1]:
-            self._gone = True
+        self._ending = True
 
     def poll(self) -> bool:
         """Whether the reader has gone."""

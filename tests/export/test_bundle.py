@@ -17,6 +17,7 @@ from core.facades import facade_pair
 from core.formats import TARGETS
 from core.frames import Frame
 from core.machine import this_machine
+from export.bench_command import THROUGHPUT_DEPTH
 from tests.export.conftest import SIDE, p2p
 
 Exported = tuple[Path, dict[str, Any]]
@@ -175,7 +176,7 @@ def test_bench_counts_throughput_and_compares(exported: Exported, tmp_path: Path
     report = json.loads(first.stdout)
     rows = {row["name"]: row for row in report["artifacts"]}
     assert rows.keys() == {row["files"][0]["name"] for row in manifest["artifacts"]}
-    assert report["depth"] == 2
+    assert report["depth"] == THROUGHPUT_DEPTH
     for row in rows.values():
         if row["latency_ms"]:
             assert row["fps"] == pytest.approx(12 / sum(row["block_seconds"]), rel=0.01)
