@@ -194,6 +194,7 @@ class _Output:
         """Put out translations until no more come, the limit is reached or a sink's user wants to end."""
         stream, queue = self.stream, self.stream.translated
         while not queue.finished or self._busy:
+            stream.paced = stream.paced or (self._busy and not stream.source.live)
             if not self._busy and (item := self._next_translated()) is not None:
                 self._put_out(item)
                 if self.frames == stream.max_frames:
@@ -213,7 +214,7 @@ class _Output:
         item = stream.translated.get(POLL_SECONDS)
         if item is not None:
             stream.output_idle_since_ns = None
-        if item is not None and not stream.source.live and not item.source.times.late:
+        if item is not None and stream.paced and not item.source.times.late:
             stream.pace.frame_waited(item.source.times.waited + time.perf_counter_ns() - item.ready_ns)
         return item
 

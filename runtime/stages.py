@@ -88,6 +88,8 @@ class Stream:
     interrupted: bool = False
     _stop_waiting: threading.Event = field(default_factory=threading.Event)
     pace: JustInTime = field(default_factory=JustInTime)
+    paced: bool = False
+    """Whether the output goes at a pace of its own."""
     output_idle_since_ns: int | None = None
     """Since when the output waits for a translation; None while it does not."""
     _under_way: Handover[UnderWay] = field(init=False)
@@ -164,16 +166,24 @@ class Stream:
         asked = time.perf_counter_ns()
         item = self.captured.get()
         if item is not None and not self.source.live:
-            waited = asked - item.ready_ns
-            item.times.waited = max(0, waited)
-            # An engine that idles is no loss while the output has not put out what it has, as in a window that
-            # plays a film at its own pace.
-            idle_since = self.output_idle_since_ns
-            late = 0 if idle_since is None else min(-waited, time.perf_counter_ns() - idle_since)
-            if late > 0:
-                item.times.late = True
-                self.pace.engine_waited(late)
+            self._learn(item.times, asked - item.ready_ns)
         return item
+
+    def _learn(self, times: FrameTimes, waited: int) -> None:
+        """When to read the next frame, from how long this one waited for the engine, or if negative the engine for it.
+
+        Where the output goes at a pace of its own, as a window that plays a film, the engine idles in any case: frames
+        are late only if the output waits for them, and what they wait for the output counts when it takes them.
+        """
+        if not self.paced:
+            (self.pace.frame_waited if waited >= 0 else self.pace.engine_waited)(abs(waited))
+            return
+        times.waited = max(0, waited)
+        since = self.output_idle_since_ns
+        late = 0 if since is None else min(-waited, time.perf_counter_ns() - since)
+        if late > 0:
+            times.late = True
+            self.pace.engine_waited(late)
 
     def _translate(self, prepared: Prepared, item: Captured, start: int) -> bool:
         if self.still is not None:
