@@ -10,18 +10,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from core.command_line import ENDING
 from core.frames import Frame
 from runtime.handover import Handover
-from runtime.latency import NS_PER_S, LatencySummary, StageTimes
+from runtime.latency import NS_PER_S, StageTimes
 from runtime.resources import CpuTime, peak_memory_bytes
+from runtime.result import DropObserver, Observer, PipelineResult
 from runtime.sinks import Picture, VideoSink
-from runtime.sources import Outage, VideoSource
-from runtime.stages import FrameTimes, Stream, Translated
+from runtime.sources import VideoSource
+from runtime.stages import Stream, Translated
 from runtime.stillness import Stillness
 from runtime.translating import FunctionTranslator, Translating
 
@@ -33,58 +33,6 @@ POLL_SECONDS: Final = 0.02
 
 JOIN_SECONDS: Final = 12.0
 """How long a thread may take to end. Longer than any read or inference takes; after it, the thread is left behind."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineResult:
-    """What a stream did.
-
-    Latencies are in milliseconds. ``stages`` has ``capture`` (reading, including the wait for the source's next
-    frame), ``convert``, ``infer`` and ``output``; ``end_to_end`` is from the moment a frame was captured until every
-    sink had taken its translation.
-    """
-
-    frames: int
-    """Translated and given to the sinks."""
-    captured: int
-    """Read from the source and handed on."""
-    dropped: dict[str, int]
-    """Frames of a live source that a newer one replaced while they waited for ``translation`` or for ``output``."""
-    seconds: float
-    """From the first frame's capture to the last frame's output."""
-    fps: float | None
-    """``frames / seconds``, the first frame's warm-up included; None without frames."""
-    first_frame_seconds: float | None
-    """From the start (of the process, where the caller knows it) until the first translation was put out."""
-    source_ended: bool
-    """Whether the source came to its end; else the limit or the user ended the stream."""
-    interrupted: bool
-    """Whether Ctrl-C ended it; what had been captured was still put out."""
-    reused: int
-    """Frames that were still and given the last translation; they are not among those of ``stages["infer"]``."""
-    outages: tuple[Outage, ...]
-    """Times during which a live source was lost."""
-    cpu_cores: float | None
-    """Cores that this process kept busy on average, from the first frame's output on."""
-    peak_memory_bytes: int | None
-    """The most memory that this process has held so far; None where the system does not tell."""
-    stages: dict[str, LatencySummary]
-    end_to_end: LatencySummary
-
-
-@runtime_checkable
-class DropObserver(Protocol):
-    """An observer that also wants to know what is dropped."""
-
-    def count_drops(self, dropped: Callable[[], dict[str, int]]) -> None:
-        """Told before the first frame how to ask for the frames that were dropped so far, by what they waited for."""
-
-
-class Observer(Protocol):
-    """Is told of every frame that was put out, in the thread of the output."""
-
-    def frame_done(self, index: int, times: FrameTimes) -> None:
-        """Frame ``index`` was put out."""
 
 
 def run_pipeline(

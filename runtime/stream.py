@@ -17,7 +17,8 @@ from core.manifest import Artifact
 from core.places import expanded
 from runtime.bundle import Bundle, open_bundle
 from runtime.options import StreamOptions
-from runtime.pipeline import Observer, PipelineResult, run_pipeline
+from runtime.pipeline import run_pipeline
+from runtime.result import Observer, PipelineResult
 from runtime.selection import Choice, choose_artifact
 from runtime.sinks import CAMERA as VIRTUAL_CAMERA
 from runtime.sinks import STANDARD_OUTPUT, VideoSink, open_sink

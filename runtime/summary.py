@@ -7,7 +7,7 @@ from typing import Any
 
 from core.machine import usable_cores
 from runtime.latency import LatencySummary
-from runtime.pipeline import PipelineResult
+from runtime.result import PipelineResult
 
 END_TO_END = "end to end"
 

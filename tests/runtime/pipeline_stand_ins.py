@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from core.errors import SinkError, SourceError
 from core.frames import Frame
-from runtime.pipeline import PipelineResult
+from runtime.result import PipelineResult
 from runtime.sinks import Picture, VideoSink
 from runtime.sources import VideoSource
 from tests.runtime.stream_helpers import numbered_frame, read_number

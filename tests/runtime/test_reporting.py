@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from core.errors import InvalidInputError, MissingDependencyError
 from runtime.options import parse_retry, parse_width_height
-from runtime.pipeline import DropObserver
 from runtime.reporting import COLUMNS, FrameLog, MetricsServer, parse_place
+from runtime.result import DropObserver
 from runtime.stages import FrameTimes
 from runtime.translator import open_translator
 from tests.runtime.pipeline_stand_ins import ListSource
