@@ -30,5 +30,5 @@ class WeightAverage:
         torch._foreach_lerp_(
             [local(averages[name]) for name in moved], [local(currents[name]) for name in moved], 1 - decay
         )
-        copied = [name for name in averages if name not in moved]
-        torch._foreach_copy_([averages[name] for name in copied], [currents[name] for name in copied])
+        for name in averages.keys() - set(moved):
+            averages[name].copy_(currents[name])

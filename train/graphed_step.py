@@ -26,6 +26,7 @@ class GraphedStep:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._static: tuple[Tensor, Tensor] | None = None
         self._result: Tensor | None = None
+        self._side: torch.cuda.Stream | None = None
 
     def __call__(self, source: Tensor, target: Tensor) -> Tensor:
         """One step on ``source`` and ``target``; its result is a copy that the next step leaves alone."""
@@ -43,7 +44,7 @@ class GraphedStep:
         return self._result.clone()
 
     def _warm_up(self, source: Tensor, target: Tensor) -> Tensor:
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._side = side = self._side or torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             result = self._step(source, target)
@@ -56,10 +57,18 @@ class GraphedStep:
         try:
             with torch.cuda.graph(self._graph):  # records the kernels and runs none of them
                 self._result = self._step(*self._static)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+            first = _first(error)
+            if isinstance(first, torch.OutOfMemoryError):
+                raise first from error
+            reason = str(first).splitlines()[0]
             raise EdgeError(
                 f"the step cannot be captured as a CUDA graph ({reason}): leave out --cuda-graph"
             ) from error
+
+
+def _first(error: BaseException) -> BaseException:
+    """What ``error`` came of: the end of a capture that has failed fails as well, and says nothing of the reason."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error

@@ -77,10 +77,16 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
 
 def like(tensor: Tensor, value: Tensor) -> Tensor:
-    """``value``, which is whole, spread as ``tensor`` is, if it has its shape."""
-    if isinstance(tensor, DTensor) and value.shape == tensor.shape:
+    """``value``, which is whole, spread and laid out in memory as ``tensor`` is, if it has its shape.
+
+    Fused optimizers walk over a weight and its moments in the order of memory: a run begun on a GPU, where weights lie
+    channels last, would go on elsewhere with each weight's moments at another's place.
+    """
+    if value.shape != tensor.shape:
+        return value
+    if isinstance(tensor, DTensor):
         return distribute_tensor(value.to(tensor.device), tensor.device_mesh, tensor.placements)
-    return value
+    return torch.empty_like(tensor, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -105,7 +105,10 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[RecordedGraph]:
     @contextmanager
     def capture(graph: RecordedGraph, **_: Any) -> Iterator[None]:
         with graph:
-            yield
+            try:
+                yield
+            except RuntimeError:  # the error of the capture's end is what is seen
+                raise RuntimeError("CUDA error: operation failed due to a previous error during capture") from None
 
     monkeypatch.setattr(RecordedGraph, "made", [])
     monkeypatch.setattr(torch.cuda, "CUDAGraph", RecordedGraph)

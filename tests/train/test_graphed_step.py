@@ -91,6 +91,19 @@ def test_a_step_that_waits_for_the_device_is_refused(recorded_graphs: list[Recor
         graphed(frames, frames)
 
 
+def test_memory_that_ends_during_a_capture_is_said_to(recorded_graphs: list[RecordedGraph]) -> None:
+    def step(source: Tensor, _target: Tensor) -> Tensor:
+        if recorded_graphs:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return source
+
+    graphed = GraphedStep(step)
+    for _ in range(WARM_UP_STEPS):
+        graphed(torch.ones(1), torch.ones(1))
+    with pytest.raises(torch.OutOfMemoryError):
+        graphed(torch.ones(1), torch.ones(1))
+
+
 def test_results_of_earlier_steps_are_left_alone(recorded_graphs: list[RecordedGraph]) -> None:
     graphed = GraphedStep(lambda source, target: source + target)
     results = [graphed(torch.full((2,), float(i)), torch.ones(2)) for i in range(WARM_UP_STEPS + 3)]

@@ -1,5 +1,6 @@
 """The training step against what the paper says it is."""
 
+import copy
 import functools
 import math
 
@@ -172,3 +173,31 @@ def test_a_state_without_a_loss_scaler_fits_everywhere() -> None:
     other._scaler = torch.amp.GradScaler("cpu", enabled=True)
     other.restore(trainer.state())
     assert other.steps_done == 1
+
+
+def test_a_state_of_another_memory_layout_is_the_same_state() -> None:
+    """As one saved on a GPU, where weights and their moments lie channels last: fused Adam goes by memory, not place."""
+    torch.manual_seed(0)
+    trainer, other = Trainer(config(dropout=False)), Trainer(config(dropout=False))
+    trainer.step(some_batch())
+    state = copy.deepcopy(trainer.state())
+    for optimizer in state["optimizers"]:
+        for moments in optimizer["state"].values():
+            for name, tensor in moments.items():
+                if tensor.dim() == 4:
+                    moments[name] = tensor.contiguous(memory_format=torch.channels_last)
+    other.restore(state)
+    assert torch.equal(other.step(some_batch()), trainer.step(some_batch()))
+    for one, same in zip(other.generator.parameters(), trainer.generator.parameters(), strict=True):
+        assert torch.equal(one, same)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+def test_an_average_follows_whatever_the_norm_keeps(norm: str) -> None:
+    trainer = Trainer(config(norm=norm, ema=0.9))
+    trainer.step(some_batch(2))
+    average, generator = (network.state_dict() for network in (trainer.deployable(), trainer.generator) if network)
+    assert average.keys() == generator.keys()
+    counters = {name for name, tensor in average.items() if not tensor.is_floating_point()}
+    assert all(torch.equal(average[name], generator[name]) for name in counters)
+    assert bool(counters) is (norm == "batch")
