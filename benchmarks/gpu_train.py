@@ -24,7 +24,7 @@ import typer
 from benchmarks.generator_pieces import split
 from core.atomic import make_folder, write_text
 from core.command_line import INTERRUPTED, run_command
-from core.configuration import GENERATOR_FILE
+from core.configuration import BUILT_IN_DATA, GENERATOR_FILE
 from core.errors import EdgeError, InvalidInputError
 from core.machine import library_versions, this_machine
 from train.history import HISTORY_FILE, VALIDATION, History
@@ -114,7 +114,9 @@ def main(
             raise InvalidInputError(f"{run} is resumed with its own options: leave out {' '.join(options)}")
         train(["--resume", str(run)], seconds=60 * minutes - (time.monotonic() - began))
     else:
-        arguments = ["--data", data, "--direction", "BtoA", *RECIPE, "--device", device, "--out", str(run)]
+        arguments = ["--data", data, *RECIPE, "--device", device, "--out", str(run)]
+        # In the set of the paper B is the drawing; in the built-in one A is.
+        arguments += [] if data == BUILT_IN_DATA else ["--direction", "BtoA"]
         arguments += ["--cuda-graph", "--precision", "bf16"] if device == "cuda" else []
         train([*arguments, *(options or ())], seconds=60 * minutes - (time.monotonic() - began))
     place = out or run / "carry"

@@ -11,6 +11,7 @@ steps and calls each: its figures are worth nothing.
 
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -69,11 +70,29 @@ def main(
     if size % 32:
         raise InvalidInputError(f"--size {size} is not a multiple of 32, which the networks can halve: use 256")
     checks = [check for check in all_checks() if check.section in sections]
-    began = time.monotonic()
+    began, today = time.monotonic(), datetime.now(UTC).date().isoformat()
     facts = read_facts(device)
     console.print(f"{this_machine()}; {facts.why_not or facts.gpu or 'a rehearsal on the CPU'}")
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
         setting = Setting(device=device, width=width, size=size, folder=Path(folder), brief=device == "cpu")
+
+        def so_far(rows: Sequence[Row]) -> GpuCheck:
+            return GpuCheck(
+                date=today,
+                machine=this_machine(),
+                libraries=library_versions(),
+                facts=facts,
+                width=width,
+                size=size,
+                budget_seconds=budget,
+                seconds=round(time.monotonic() - began, 1),
+                rows=tuple(rows),
+            )
+
+        def tell(rows: Sequence[Row]) -> None:
+            console.print(in_one_line(rows[-1]))
+            _keep(so_far(rows), out)  # whatever ends this command: what was measured is not lost
+
         with console.status("starting") as status:
             rows = conduct(
                 checks,
@@ -81,37 +100,36 @@ def main(
                 lambda: WorkerProcess(setting),
                 budget_seconds=budget,
                 say=lambda line: status.update(line) if console.is_terminal else console.print(line),
+                done=tell,
             )
-    check = GpuCheck(
-        date=datetime.now(UTC).date().isoformat(),
-        machine=this_machine(),
-        libraries=library_versions(),
-        facts=facts,
-        width=width,
-        size=size,
-        budget_seconds=budget,
-        seconds=round(time.monotonic() - began, 1),
-        rows=tuple(rows),
-    )
+    check = so_far(rows)
     console.print(summary(check))
-    _keep(check, out=out, docs=docs, console=console)
+    kept = _keep(check, out)
+    console.print(f"results: {kept}" if kept else "nothing was measured on a GPU, and no results are kept")
+    if docs and out is None:
+        write_document(RESULTS, DOCUMENT)
+        console.print(f"{DOCUMENT.relative_to(DOCUMENT.parents[1])} is rendered from all results")
     return INTERRUPTED if any(row.reason == "interrupted" for row in rows) else int(_anything_failed(rows))
 
 
-def _keep(check: GpuCheck, *, out: Path | None, docs: bool, console: Console) -> None:
+def in_one_line(row: Row) -> str:
+    """What came of a check, for who watches it run."""
+    figures = ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in row.figures.items()
+        if not isinstance(value, list | dict)
+    )
+    return f"  {row.reason or figures} ({row.seconds:.1f} s)"
+
+
+def _keep(check: GpuCheck, out: Path | None) -> Path | None:
+    """Write ``check`` to ``out``, or where results of GPUs are kept; where it lies, if anywhere."""
     measured = any(row.status is Status.MEASURED for row in check.rows)
-    if out is not None:
-        write_check(out, check)
-        console.print(f"results: {out}")
-        return
-    if measured and check.facts.gpu is not None:
-        write_check(RESULTS / check.file_name, check)
-        console.print(f"results: {check.file_name} in benchmarks/results/")
-    else:
-        console.print("nothing was measured on a GPU, and no results are kept")
-    if docs:
-        write_document(RESULTS, DOCUMENT)
-        console.print(f"{DOCUMENT.relative_to(DOCUMENT.parents[1])} is rendered from all results")
+    if out is None and not (measured and check.facts.gpu is not None):
+        return None
+    path = out or RESULTS / check.file_name
+    write_check(path, check)
+    return path
 
 
 def _anything_failed(rows: list[Row]) -> bool:

@@ -18,6 +18,10 @@ from core.errors import EdgeError
 LEAST_SECONDS: Final = 3.0
 """With less left of the budget, nothing more is begun."""
 LONGEST_REASON: Final = 300
+FACTS_SECONDS: Final = 120.0
+"""In which PyTorch must have been loaded and have found the GPU."""
+ENDING_SECONDS: Final = 20.0
+"""In which a process that was killed must be gone: one that waits for a driver may not be."""
 
 
 class Worker(Protocol):
@@ -31,11 +35,14 @@ class Worker(Protocol):
 
 
 class Answer:
-    """What came of a check: figures, or a reason; and whether the worker lives."""
+    """What came of a check: figures, or a reason; whether it took too long; and whether the worker can go on."""
 
-    def __init__(self, figures: Figures | None, reason: str | None = None, *, alive: bool = True) -> None:
+    def __init__(
+        self, figures: Figures | None, reason: str | None = None, *, late: bool = False, alive: bool = True
+    ) -> None:
         self.figures = figures
         self.reason = reason
+        self.late = late
         self.alive = alive
 
 
@@ -46,12 +53,22 @@ def conduct(
     *,
     budget_seconds: float,
     say: Callable[[str], None] = lambda _line: None,
+    done: Callable[[Sequence[Row]], None] = lambda _rows: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Row]:
     """Run ``checks``, those of a lower ``priority`` first, and give their rows in the order of ``checks``.
 
     A check that crashes its process is a failed row, and the next one is given a new process. Ctrl-C leaves the rest
     unrun: what was measured is not lost.
+
+    Args:
+        checks: what to run.
+        facts: of the device, which decide what can be run.
+        open_worker: makes what runs them.
+        budget_seconds: for all of them.
+        say: told what is begun.
+        done: given all rows that there are so far, the newest last, after each check that was run.
+        clock: of the budget, in seconds.
     """
     deadline = clock() + budget_seconds
     rows: dict[int, Row] = {}
@@ -79,8 +96,11 @@ def conduct(
             if not answer.alive and worker is not None:
                 worker.close()
                 worker = None
-            status = Status.MEASURED if answer.figures else Status.FAILED
-            rows[number] = _row(check, status, answer.figures, answer.reason, seconds=clock() - began)
+            status, reason = Status.MEASURED if answer.figures else Status.FAILED, answer.reason
+            if answer.late and left < check.limit_seconds:  # the budget's fault, not its own
+                status, reason = Status.NOT_RUN, f"no time left of the {budget_seconds:g} s to end it"
+            rows[number] = _row(check, status, answer.figures, reason, seconds=clock() - began)
+            done(tuple(rows.values()))
     finally:
         if worker is not None:
             worker.close()
@@ -110,11 +130,14 @@ def read_facts(device: str) -> Facts:
     process.start()
     theirs.close()
     try:
+        if not ours.poll(FACTS_SECONDS):
+            return Facts(device=device, why_not=f"PyTorch did not find out about a GPU within {FACTS_SECONDS:g} s")
         return Facts.model_validate(ours.recv())
     except EOFError:
         return Facts(device=device, why_not="PyTorch could not be asked for a GPU: its process ended")
     finally:
-        process.join()
+        process.join(ENDING_SECONDS)
+        process.kill()
 
 
 def _tell_facts(device: str, parent: Connection) -> None:
@@ -166,12 +189,12 @@ class WorkerProcess:
         try:
             self._ours.send(name)
             if not self._ours.poll(seconds):
-                return Answer(None, f"given up after {seconds:.0f} s", alive=False)
-            figures, reason = self._ours.recv()
+                return Answer(None, f"given up after {seconds:.0f} s", late=True, alive=False)
+            figures, reason, usable = self._ours.recv()
         except (EOFError, OSError):
-            self._process.join(20)
+            self._process.join(ENDING_SECONDS)
             return Answer(None, f"its process ended with code {self._process.exitcode}", alive=False)
-        return Answer(figures, reason)
+        return Answer(figures, reason, alive=usable)
 
     def close(self) -> None:
         """End it, and whatever it has started."""
@@ -179,7 +202,7 @@ class WorkerProcess:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid or 0, signal.SIGKILL)  # it leads a group of its own
         self._process.kill()
-        self._process.join()
+        self._process.join(ENDING_SECONDS)
 
 
 def _serve(setting: Setting, parent: Connection) -> None:
@@ -193,20 +216,40 @@ def _serve(setting: Setting, parent: Connection) -> None:
             parent.send(_answer(known[parent.recv()], setting))
 
 
-def _answer(check: Check, setting: Setting) -> tuple[Figures | None, str | None]:
+def _answer(check: Check, setting: Setting) -> tuple[Figures | None, str | None, bool]:
+    """Figures, or why there are none; and whether the process can go on."""
+    import torch
+
+    figures: Figures | None = None
+    reason = None
+    try:
+        figures = check.run(setting)
+    except EdgeError as error:
+        reason = str(error)
+    except torch.OutOfMemoryError:
+        reason = "the GPU has too little memory"
+    except Exception as error:  # a kernel, a compiler or a library that cannot: its row says so
+        reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
+    torch.compiler.reset()
+    gc.collect()
+    if setting.device == "cuda":
+        with suppress(RuntimeError):
+            torch.cuda.empty_cache()
+    return figures, reason, reason is None or still_works(setting.device)
+
+
+def still_works(device: str) -> bool:
+    """Whether this process can use the device after an error.
+
+    Not after all: an illegal access in a kernel is answered to every later call, and a capture that failed may leave
+    the random numbers and the stream in its hands.
+    """
     import torch
 
     try:
-        return check.run(setting), None
-    except EdgeError as error:
-        return None, str(error)
-    except torch.OutOfMemoryError:
-        return None, "the GPU has too little memory"
-    except Exception as error:  # a kernel, a compiler or a library that cannot: its row says so
-        return None, f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
-    finally:
-        torch.compiler.reset()
-        gc.collect()
-        if setting.device == "cuda":
-            with suppress(RuntimeError):
-                torch.cuda.empty_cache()
+        torch.rand(1, device=device)
+        if device == "cuda":
+            torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True

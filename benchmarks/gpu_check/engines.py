@@ -200,7 +200,7 @@ def checks() -> list[Check]:
             needs=(_needs_of(target), installed(*TARGETS[target].build_modules, "onnx", "onnxscript", "safetensors")),
             on_cpu=target in STAND_INS,
             limit_seconds=180,
-            priority=2,
+            priority=3,
         )
         found.append(made)
         for precision in TARGETS[target].precisions:

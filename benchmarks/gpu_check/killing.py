@@ -15,7 +15,7 @@ from core.errors import GateMissedError
 
 STEPS: Final = 300
 POLL_SECONDS: Final = 0.05
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 90.0
 COMMAND: Final = (sys.executable, "-m", "train.command")
 
 
@@ -32,7 +32,8 @@ def kill_and_resume(setting: Setting) -> Figures:
         "--width": setting.width,
         "--size": setting.size,
         "--steps": steps,
-        "--sample-every": steps // 4,
+        "--sample-every": steps // 2,
+        "--cache": "host",  # to have all pairs drawn and sent to the GPU, twice, would take longer than to train
         "--out": run,
     }
     arguments = [str(part) for option in options.items() for part in option]

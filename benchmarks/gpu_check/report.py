@@ -8,6 +8,7 @@ from benchmarks.gpu_check import training
 from benchmarks.gpu_check.derive import (
     Verdict,
     curve_apart,
+    doubt,
     floor_ms,
     never_measured,
     peak_share,
@@ -141,11 +142,12 @@ def _step(check: GpuCheck, row: Row) -> tuple[str, ...]:
     precision = row.name.split(", ")[2]
     share = peak_share(check, precision, float(figures["images_per_second"]))
     memory = figures.get("memory_gib")
+    wrong = doubt(check, row)
     return (
         row.name.removeprefix("step, "),
         _number(figures["step_ms"]),
         _number(figures["images_per_second"]),
-        "" if share is None else f"{100 * share:.1f} %",
+        ("" if share is None else f"{100 * share:.1f} %") + ("" if wrong is None else f", **{wrong}**"),
         "" if memory is None else f"{memory:.2f} GiB",
     )
 

@@ -55,7 +55,7 @@ class TorchEngine(Engine):
     """The deploy graph in PyTorch on the device, its input and output copied through pinned memory."""
 
     def __init__(self, setting: Setting, precision: Precision, *, graph: bool) -> None:
-        """Make it; with ``graph``, copies and kernels are one CUDA graph."""
+        """Make it; with ``graph``, its kernels are one CUDA graph."""
         self.size, self.batch, self.threads = Size(setting.size, setting.size), 1, 1
         self.device = setting.device
         shape = (1, *self.size, 3)
@@ -77,28 +77,26 @@ class TorchEngine(Engine):
         """The network alone, on what lies on the device."""
         self._device_output = self._network(self._device_input)
 
-    @torch.inference_mode()
-    def _enqueue(self) -> None:
-        self._device_input.copy_(self._host_input, non_blocking=True)
-        self.compute()
-        self._host_output.copy_(self._device_output, non_blocking=True)
-
     def _capture(self) -> None:
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         with torch.cuda.stream(stream):
             for _ in range(3):
-                self._enqueue()
+                self.compute()
         torch.cuda.synchronize()
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, stream=stream):
-            self._enqueue()
+            self.compute()
 
+    @torch.inference_mode()
     def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         np.copyto(self._host_input.numpy(), frames)
+        # Outside of the graph: PyTorch keeps books of what is pinned, and a capture would have to be in them.
+        self._device_input.copy_(self._host_input, non_blocking=True)
         if self._graph is None:
-            self._enqueue()
+            self.compute()
         else:
             self._graph.replay()
+        self._host_output.copy_(self._device_output, non_blocking=True)
         if self.device == "cuda":
             torch.cuda.synchronize()
         return self._host_output.numpy().copy()

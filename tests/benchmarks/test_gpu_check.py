@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from benchmarks.gpu_check import ceilings, training
-from benchmarks.gpu_check.checks import Check, Setting, hardware_bf16, installed, rtx_supports
-from benchmarks.gpu_check.command import parse_sections
+from benchmarks.gpu_check import ceilings, conductor, training
+from benchmarks.gpu_check.checks import Check, Figures, Setting, hardware_bf16, installed, rtx_supports
+from benchmarks.gpu_check.command import in_one_line, parse_sections
 from benchmarks.gpu_check.conductor import Answer, WorkerProcess, conduct, read_facts
 from benchmarks.gpu_check.pipeline import idle_share, parse_utilization, sampled
 from benchmarks.gpu_check.plan import all_checks
 from benchmarks.gpu_check.profile import Interval, busy_share, longest
-from benchmarks.gpu_check.record import Facts, Section, Status
+from benchmarks.gpu_check.record import Facts, Row, Section, Status
 from core.errors import InvalidInputError
 
 GPU = Facts(device="cuda", gpu="NVIDIA Test 9000", capability="9.0", modules=("onnxruntime", "cv2"))
@@ -85,6 +86,44 @@ def test_nothing_is_begun_when_the_time_is_over() -> None:
     assert rows[2].reason == "no time left of the 100 s"
 
 
+def test_what_the_budget_cut_short_has_not_failed() -> None:
+    class Slow(Workers):
+        def run(self, name: tuple[str, str], seconds: float) -> Answer:
+            super().run(name, seconds)
+            return Answer(None, f"given up after {seconds:.0f} s", late=True, alive=False)
+
+    (cut,) = conduct([check("a", limit_seconds=60)], GPU, Slow(), budget_seconds=30)
+    (hung,) = conduct([check("a", limit_seconds=10)], GPU, Slow(), budget_seconds=30)
+    assert (cut.status, cut.reason) == (Status.NOT_RUN, "no time left of the 30 s to end it")
+    assert (hung.status, hung.reason) == (Status.FAILED, "given up after 10 s")
+
+
+def test_rows_are_told_as_they_come() -> None:
+    told: list[list[str]] = []
+    checks = [check("late", priority=8), check("out", needs=(installed("tensorrt"),)), check("first", priority=0)]
+    conduct(checks, GPU, Workers(), budget_seconds=100, done=lambda rows: told.append([row.name for row in rows]))
+    assert told == [["first"], ["first", "out", "late"]], "what was not run is no news of its own"
+
+
+def test_a_device_that_an_error_left_unusable_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_setting: Setting) -> Figures:
+        raise RuntimeError("an illegal memory access")
+
+    assert conductor._answer(check("a"), setting(tmp_path)) == ({"it": 1}, None, True)
+    _, reason, usable = conductor._answer(check("a", run=fail), setting(tmp_path))
+    assert (reason, usable) == ("RuntimeError: an illegal memory access", True)
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: fail(setting(tmp_path)))
+    assert conductor._answer(check("a", run=fail), setting(tmp_path))[2] is False
+
+
+def test_a_row_in_one_line() -> None:
+    figures = {"p50_ms": 0.123456, "longest": []}
+    row = Row(section=Section.ENGINES, name="a", status=Status.MEASURED, seconds=2, figures=figures)
+    assert in_one_line(row) == "  p50_ms 0.1235 (2.0 s)"
+    failed = Row(section=Section.ENGINES, name="a", status=Status.FAILED, reason="it broke", seconds=1)
+    assert in_one_line(failed) == "  it broke (1.0 s)"
+
+
 def test_ctrl_c_keeps_what_was_measured() -> None:
     workers = Workers()
     workers.interrupts = ("b",)
@@ -123,7 +162,7 @@ def test_every_row_has_a_name_of_its_own_and_what_was_asked_for_is_there() -> No
     names = [(one.section, one.name) for one in all_checks()]
     assert len(names) == len(set(names))
     steps = [name for section, name in names if section is Section.TRAINING and name.startswith("step, ")]
-    assert len(steps) == 4 * 3 * 3, "batches, precisions, modes"
+    assert len(steps) == 4 * 3 * 3 + 4, "batches, precisions, modes; with bf16 also compiled and captured"
     for target in ("ONNX Runtime", "TensorRT", "TensorRT-RTX"):
         assert {f"{target} {precision}" for precision in ("fp32", "fp16", "int8")} <= {name for _, name in names}
 

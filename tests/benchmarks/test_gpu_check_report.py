@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.gpu_check import ceilings, engines, pipeline, training
-from benchmarks.gpu_check.derive import curve_apart, floor_ms, never_measured, peak_share, verdicts
+from benchmarks.gpu_check.derive import curve_apart, doubt, floor_ms, never_measured, peak_share, verdicts
 from benchmarks.gpu_check.plan import all_checks
 from benchmarks.gpu_check.record import Facts, GpuCheck, Row, Section, Status, read_check, read_checks, write_check
 from benchmarks.gpu_check.report import DOCUMENT, RESULTS, render
@@ -32,7 +32,8 @@ def measured(**changes: Any) -> GpuCheck:
         row(Section.TRAINING, training.step_name(16, "bf16", "eager"), images_per_second=625.0, step_ms=25.6),
         row(Section.TRAINING, training.step_name(1, "bf16", "eager"), images_per_second=90.0, step_ms=11.1),
         row(Section.TRAINING, training.curve_name("fp32, eager"), last_distance=0.2, steps=200),
-        row(Section.TRAINING, training.curve_name("bf16, eager"), last_distance=0.25, steps=200),
+        row(Section.TRAINING, training.curve_name("bf16, eager"), last_distance=0.21, steps=200),
+        row(Section.TRAINING, training.curve_name("fp16, eager"), last_distance=0.25, steps=200),
         row(Section.TRAINING, training.REFERENCE, ours_fastest_speed_up=2.5),
         row(Section.ENGINES, engines.torch_name("fp16", "CUDA graph"), p50_ms=0.1, p99_ms=0.2),
         row(Section.ENGINES, engines.engine_name("tensorrt", "fp16"), p50_ms=0.4, p99_ms=0.5, device="cuda:0"),
@@ -69,8 +70,8 @@ def test_shares_and_floors_follow_from_the_measured_ceilings() -> None:
     assert peak_share(check_, "tf32", 625.0) is None, "that ceiling was not measured"
     assert floor_ms(check_, "fp16") == pytest.approx(max(10 / 50, 2 * 150 / 1000))
     assert floor_ms(check_, "int8") is None
-    assert curve_apart(check_, "bf16, eager") == pytest.approx(0.25)
-    assert curve_apart(check_, "fp16, eager") is None
+    assert curve_apart(check_, "bf16, eager") == pytest.approx(0.05)
+    assert curve_apart(check_, "bf16, CUDA graph") is None
 
 
 def test_targets_are_judged_by_the_rows_that_they_are_about() -> None:
@@ -82,6 +83,26 @@ def test_targets_are_judged_by_the_rows_that_they_are_about() -> None:
     assert share.of == training.step_name(16, "bf16", "eager")
     nothing = measured(rows=(row(Section.CEILINGS, "x", y=1),))
     assert [verdict.met for verdict in verdicts(nothing)] == [None] * 4
+
+
+def test_steps_that_cannot_be_believed_meet_no_target() -> None:
+    """As when a capture had recorded nothing: replays take no time, and nothing is learned."""
+    graph = training.step_name(64, "bf16", "CUDA graph")
+    name = training.curve_name("bf16, CUDA graph")
+    other = row(Section.TRAINING, name, last_distance=0.45, steps=200)
+    fine = row(Section.TRAINING, name, last_distance=0.2, steps=200)
+    for images_per_second, curve, reason in (
+        (1e6, fine, "faster than the matrix product"),
+        (1000.0, other, "its loss curve is another"),
+        (1000.0, fine, None),
+    ):
+        step = row(Section.TRAINING, graph, images_per_second=images_per_second, step_ms=1.0)
+        check_ = measured(rows=(*measured().rows, step, curve))
+        assert (doubt(check_, step) or "").startswith(reason or "")
+        assert bool(doubt(check_, step)) is bool(reason)
+        of = verdicts(check_)[-1].of
+        assert (of == graph) is (reason is None)
+        assert (reason or "64, bf16, CUDA graph") in render([check_])
 
 
 def test_the_page_says_what_was_measured_and_what_never_was() -> None:

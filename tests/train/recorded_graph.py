@@ -33,7 +33,7 @@ class RecordedGraph(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.replays = 0
-        self._calls: list[tuple[Any, Any, Any, list[Tensor]]] = []
+        self._calls: list[tuple[Any, Any, Any, list[Tensor | None]]] = []
         self._before: dict[int, tuple[Tensor, Tensor]] = {}
         self._own: set[int] = set()
         self.made.append(self)
@@ -56,12 +56,14 @@ class RecordedGraph(TorchDispatchMode):
             raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing ({name})")
         kwargs = kwargs or {}
         for changed in _changed(func, args, kwargs):
-            storage = changed.untyped_storage().data_ptr()
+            storage = _memory(changed)
             if storage not in self._own and storage not in self._before:
                 self._before[storage] = (changed, changed.clone())
         made = func(*args, **kwargs)
-        fresh = [] if _is_old_memory(func) else _tensors(made)
-        self._own |= {each.untyped_storage().data_ptr() for each in fresh}
+        # Whether it is new memory or a view, the schema does not always tell: ``reshape`` may be either.
+        old = {_memory(each) for each in _tensors((args, kwargs))}
+        fresh = [None if _memory(each) in old else each for each in _tensors(made)]
+        self._own |= {_memory(each) for each in fresh if each is not None}
         self._calls.append((func, args, kwargs, fresh))  # the tensors are kept, and so their memory is no one else's
         return made
 
@@ -71,8 +73,8 @@ class RecordedGraph(TorchDispatchMode):
         self.replays += 1
         for func, args, kwargs, fresh in self._calls:
             made = func(*args, **kwargs)
-            if fresh:
-                for old, new in zip(fresh, _tensors(made), strict=True):
+            for old, new in zip(fresh, _tensors(made), strict=True):
+                if old is not None:
                     old.copy_(new)
 
 
@@ -89,9 +91,8 @@ def _tensors(values: Any) -> list[Tensor]:
     return [each for each in tree_flatten(values)[0] if isinstance(each, Tensor)]
 
 
-def _is_old_memory(func: Any) -> bool:
-    """Whether all it gives is memory of its arguments: views, and what was written to in place."""
-    return all(each.alias_info is not None for each in func._schema.returns)
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 class _Stream:

@@ -176,7 +176,7 @@ def test_a_state_without_a_loss_scaler_fits_everywhere() -> None:
 
 
 def test_a_state_of_another_memory_layout_is_the_same_state() -> None:
-    """As one saved on a GPU, where weights and their moments lie channels last: fused Adam goes by memory, not place."""
+    """As one saved on a GPU, where weights and moments lie channels last: fused Adam goes by memory, not by place."""
     torch.manual_seed(0)
     trainer, other = Trainer(config(dropout=False)), Trainer(config(dropout=False))
     trainer.step(some_batch())
