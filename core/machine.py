@@ -112,9 +112,7 @@ def _memory_bytes() -> int:
 
 
 def _gpu() -> str | None:
-    """Name and driver of the first NVIDIA GPU; None where there is no driver."""
-    if not Path("/proc/driver/nvidia/version").exists():
-        return None
+    """Name and driver of the first NVIDIA GPU; None where there is no driver, or none that ``nvidia-smi`` knows."""
     try:
         query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
         lines = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()

@@ -2,10 +2,11 @@
 
 import gc
 import importlib.util
+import math
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -148,10 +149,12 @@ def _tell_facts(device: str, parent: Connection) -> None:
         "driver_cuda": torch.version.cuda,
         "modules": tuple(module for module in MODULES if _is_there(module)),
     }
-    if _is_there("onnxruntime"):
+    try:
         import onnxruntime
 
         found["providers"] = tuple(onnxruntime.get_available_providers())
+    except Exception:  # one that is broken costs its own rows, and no others
+        found["modules"] = tuple(module for module in found["modules"] if module != "onnxruntime")
     if device == "cuda":
         if torch.cuda.is_available():
             properties = torch.cuda.get_device_properties(0)
@@ -223,7 +226,7 @@ def _answer(check: Check, setting: Setting) -> tuple[Figures | None, str | None,
     figures: Figures | None = None
     reason = None
     try:
-        figures = check.run(setting)
+        figures = plain(check.run(setting))
     except EdgeError as error:
         reason = str(error)
     except torch.OutOfMemoryError:
@@ -236,6 +239,19 @@ def _answer(check: Check, setting: Setting) -> tuple[Figures | None, str | None,
         with suppress(RuntimeError):
             torch.cuda.empty_cache()
     return figures, reason, reason is None or still_works(setting.device)
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: NumPy's and PyTorch's numbers are Python's, and what is no number is None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | None) else str(value)
 
 
 def still_works(device: str) -> bool:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.gpu_check.checks import Check, Figures, Setting, installed
-from benchmarks.gpu_check.engines import bundle_folder
-from benchmarks.gpu_check.record import Section
+from benchmarks.gpu_check.engines import bundle_folder, engine_needs, error_of
+from benchmarks.gpu_check.record import Facts, Section
 from core.errors import UnavailableError
 from core.frames import Size
-from core.manifest import MANIFEST_NAME
+from core.manifest import MANIFEST_NAME, read_manifest
+from core.manifest import Status as ArtifactStatus
 
 DEMO: Final = "p2p-run, demo stream"
 CLIP: Final = "p2p-run, 1080p clip"
@@ -23,7 +24,7 @@ CLIP_FRAMES: Final = 300
 PREFERRED: Final = ("tensorrt", "tensorrt_rtx", "openvino", "onnx")
 """Whose bundle is taken, of those that were made."""
 CLIP_SIZE: Final = Size(1080, 1920)
-EVERY_MS: Final = 50
+EVERY_MS: Final = 100
 SAMPLER: Final = (
     "nvidia-smi",
     "--id=0",
@@ -47,9 +48,10 @@ def parse_utilization(lines: Iterable[str]) -> list[float]:
 def idle_share(samples: list[float]) -> float | None:
     """Share of the time in which no kernel ran, by the driver's own samples; None without any.
 
-    The first and last are left out: the process starts and ends in them.
+    Counted from the first in which one ran to the last: the process starts before, and ends after.
     """
-    kept = samples[1:-1]
+    busy = [place for place, sample in enumerate(samples) if sample > 0]
+    kept = samples[busy[0] : busy[-1] + 1] if busy else []
     return 1 - sum(kept) / len(kept) / 100 if kept else None
 
 
@@ -76,7 +78,7 @@ def sampled(work: Callable[[], None], *, sampler: tuple[str, ...] = SAMPLER) -> 
 def stream(setting: Setting, *, clip: bool, depth: int) -> Figures:
     """One stream of the fastest faithful artifact on the device, without a window or a file."""
     bundles = [bundle_folder(setting, target) for target in PREFERRED]
-    bundle = next((folder for folder in bundles if (folder / MANIFEST_NAME).is_file()), None)
+    bundle = next((folder for folder in bundles if _has_faithful(folder)), None)
     if bundle is None:
         raise UnavailableError("there is no bundle: see the engines")
     frames = setting.runs(CLIP_FRAMES if clip else FRAMES)
@@ -91,13 +93,25 @@ def stream(setting: Setting, *, clip: bool, depth: int) -> Figures:
     samples = sampled(run)
     done = ended[0]
     if done.returncode:
-        raise UnavailableError(done.stderr.strip().removeprefix("error: ") or f"p2p-run ended with {done.returncode}")
+        raise UnavailableError(error_of(done))
     summary = json.loads(done.stdout)
     found: Figures = {name: summary[name] for name in KEPT}
     for name, stage in summary["latency_ms"].items():
         found |= {f"{name}_{key}_ms": stage[key] for key in ("p50", "p99") if stage[key] is not None}
     idle = idle_share(samples)
     return found | ({} if idle is None else {"gpu_idle_share": round(idle, 4), "samples": len(samples)})
+
+
+def _has_faithful(bundle: Path) -> bool:
+    if not (bundle / MANIFEST_NAME).is_file():
+        return False
+    return any(artifact.status is ArtifactStatus.PASSED for artifact in read_manifest(bundle).artifacts)
+
+
+def an_engine_of_the_device(facts: Facts) -> str | None:
+    """That something of what ``p2p-export`` makes runs on the device."""
+    reasons = [engine_needs(target)(facts) for target in PREFERRED]
+    return "; ".join(filter(None, reasons)) if all(reasons) else None
 
 
 def _clip(setting: Setting) -> Path:
@@ -117,7 +131,7 @@ def checks() -> list[Check]:
             section=Section.PIPELINE,
             name=f"{name}, depth {depth}",
             run=partial(stream, clip=clip, depth=depth),
-            needs=(installed("cv2", "onnx", "onnxscript"),),
+            needs=(installed("cv2", "onnx", "onnxscript"), an_engine_of_the_device),
             limit_seconds=60,
             priority=3,
         )

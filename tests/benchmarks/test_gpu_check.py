@@ -1,10 +1,13 @@
 """``benchmarks.gpu_check`` without a GPU: what is run when, why not, and what the page says of it."""
 
+import math
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,11 +15,13 @@ from benchmarks.gpu_check import ceilings, conductor, training
 from benchmarks.gpu_check.checks import Check, Figures, Setting, hardware_bf16, installed, rtx_supports
 from benchmarks.gpu_check.command import in_one_line, parse_sections
 from benchmarks.gpu_check.conductor import Answer, WorkerProcess, conduct, read_facts
+from benchmarks.gpu_check.engines import error_of
 from benchmarks.gpu_check.pipeline import idle_share, parse_utilization, sampled
 from benchmarks.gpu_check.plan import all_checks
 from benchmarks.gpu_check.profile import Interval, busy_share, longest
 from benchmarks.gpu_check.record import Facts, Row, Section, Status
 from core.errors import InvalidInputError
+from core.precision import Precision
 
 GPU = Facts(device="cuda", gpu="NVIDIA Test 9000", capability="9.0", modules=("onnxruntime", "cv2"))
 
@@ -116,6 +121,32 @@ def test_a_device_that_an_error_left_unusable_ends_the_process(tmp_path: Path, m
     assert conductor._answer(check("a", run=fail), setting(tmp_path))[2] is False
 
 
+def test_whatever_a_check_measured_can_be_kept(tmp_path: Path) -> None:
+    odd = {"a": np.float32(1.5), "b": float("inf"), "c": (np.int64(2), math.nan), "d": {Precision.FP16: tmp_path}}
+    figures, _, _ = conductor._answer(check("a", run=lambda _setting: odd), setting(tmp_path))
+    assert figures == {"a": 1.5, "b": None, "c": [2, None], "d": {"fp16": str(tmp_path)}}
+    (row,) = conduct([check("a")], GPU, lambda: Giving(figures), budget_seconds=10)
+    assert row.figures["c"] == [2, None]
+
+
+class Giving(Workers):
+    def __init__(self, figures: Figures | None) -> None:
+        super().__init__()
+        self.figures = figures
+
+    def run(self, name: tuple[str, str], seconds: float) -> Answer:
+        return Answer(self.figures)
+
+
+def test_errors_of_commands_are_told_from_what_libraries_print() -> None:
+    def ended(stderr: str) -> str:
+        return error_of(subprocess.CompletedProcess([], 2, "", stderr))
+
+    assert ended("[W:onnxruntime] no plugin\nerror: there is no bundle\n") == "there is no bundle"
+    assert ended("Traceback\nRuntimeError: it broke\n") == "RuntimeError: it broke"
+    assert ended("") == "it ended with code 2"
+
+
 def test_a_row_in_one_line() -> None:
     figures = {"p50_ms": 0.123456, "longest": []}
     row = Row(section=Section.ENGINES, name="a", status=Status.MEASURED, seconds=2, figures=figures)
@@ -146,6 +177,9 @@ def test_what_stands_in_the_way_is_said() -> None:
     assert "CUDAExecutionProvider" in (by_name("ONNX Runtime fp16").obstacle(with_all(GPU)) or "")
     cuda = with_all(GPU).model_copy(update={"providers": ("CUDAExecutionProvider",)})
     assert by_name("ONNX Runtime fp16").obstacle(cuda) is None
+    stream = by_name("p2p-run, demo stream, depth 1")
+    assert stream.obstacle(cuda.model_copy(update={"modules": (*cuda.modules, "cv2")})) is None
+    assert "no CUDAExecutionProvider" in (stream.obstacle(with_all(GPU)) or "")
     assert "OpenVINO runs on no NVIDIA GPU" in (by_name("OpenVINO fp16").obstacle(with_all(GPU)) or "")
 
 
@@ -155,7 +189,7 @@ def by_name(name: str) -> Check:
 
 
 def with_all(facts: Facts) -> Facts:
-    return facts.model_copy(update={"modules": ("onnx", "onnxscript", "onnxruntime", "openvino", "tensorrt")})
+    return facts.model_copy(update={"modules": ("onnx", "onnxscript", "onnxruntime", "openvino", "cv2")})
 
 
 def test_every_row_has_a_name_of_its_own_and_what_was_asked_for_is_there() -> None:
@@ -217,7 +251,8 @@ def test_utilization_is_read_from_whatever_the_driver_says() -> None:
         100,
     ]
     assert idle_share([]) is None
-    assert idle_share([0.0, 80.0, 40.0, 0.0]) == pytest.approx(0.4)
+    assert idle_share([0.0, 0.0]) is None
+    assert idle_share([0.0, 0.0, 80.0, 0.0, 40.0, 0.0]) == pytest.approx(0.6), "it starts before, and ends after"
 
 
 def test_the_sampler_ends_with_the_work_and_may_be_missing() -> None:

@@ -1,6 +1,6 @@
 """A bundle without a trained network, and a short clip."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import onnx
@@ -21,7 +21,7 @@ TINY = Size(HEIGHT, WIDTH)
 """Not square, so that a mistaken order of height and width shows."""
 
 
-def write_inverting_graph(path: Path, size: Size) -> None:
+def write_inverting_graph(path: Path, size: Sequence[int | str]) -> None:
     """An ONNX graph ``uint8 [1, H, W, 3] -> uint8 [1, H, W, 3]`` that inverts every value."""
     shape = [1, *size, 3]
     nodes = [

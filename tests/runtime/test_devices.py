@@ -1,7 +1,6 @@
 """Devices by name: what each engine has, and that it runs there or not at all."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from tests.runtime.engine_contract import SIZE
 from tests.runtime.test_compiled_model import write_inverting_model
 
 CPU_ONLY = ["AzureExecutionProvider", "CPUExecutionProvider"]
-WITH_CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +52,7 @@ def have(monkeypatch: pytest.MonkeyPatch, *devices: str) -> None:
     ("named", "found"), [("cpu", "cpu"), ("cuda", "cuda"), ("cuda:0", "cuda"), ("cuda:2", "cuda:2")]
 )
 def test_onnx_runtime_has_the_cpu_and_gpus(named: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    offer(monkeypatch, WITH_CUDA)
+    offer(monkeypatch, ["CUDAExecutionProvider", "CPUExecutionProvider"])
     assert find_device("onnx", named) == found
 
 
@@ -67,81 +65,6 @@ def test_onnx_runtime_without_cuda_says_what_is_installed_and_what_mends_it(monk
     assert "only AzureExecutionProvider, CPUExecutionProvider" in str(refusal.value)
     assert "pip install onnxruntime-gpu" in str(refusal.value)
     assert "\n" not in str(refusal.value)
-
-
-class Session:
-    """Stands for an ONNX Runtime session that has CUDA; ``starts`` says whether that really starts."""
-
-    made: list["Session"] = []  # noqa: RUF012 (emptied by every test)
-    starts = True
-    error: Exception | None = None
-
-    def __init__(self, _path: Path, _options: object, *, providers: list[Any], enable_fallback: bool) -> None:
-        if self.error is not None:
-            raise self.error
-        self.providers = [provider for provider in providers if self.starts or provider[0] != WITH_CUDA[0]]
-        self.falls_back = enable_fallback
-        self.made.append(self)
-
-    def disable_fallback(self) -> None:
-        self.falls_back = False
-
-    def get_providers(self) -> list[str]:
-        return [name for name, _options in self.providers]
-
-    def get_provider_options(self) -> dict[str, dict[str, str]]:
-        return dict(self.providers)
-
-    def get_inputs(self) -> list[Any]:
-        return [SimpleNamespace(name="frames", type="tensor(uint8)", shape=[1, *SIZE, 3])]
-
-    get_outputs = get_inputs
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> type[Session]:
-    offer(monkeypatch, WITH_CUDA)
-    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-    for name, value in (("made", []), ("starts", True), ("error", None)):
-        monkeypatch.setattr(Session, name, value)
-    return Session
-
-
-@pytest.mark.parametrize(
-    ("device", "providers", "used"),
-    [
-        (None, WITH_CUDA, "cuda"),
-        ("cpu", ["CPUExecutionProvider"], "cpu"),
-        ("cuda", WITH_CUDA, "cuda"),
-        ("CUDA:1", WITH_CUDA, "cuda:1"),
-    ],
-)
-def test_onnx_runtime_is_given_the_device_and_reports_it(
-    device: str | None, providers: list[str], used: str, session: type[Session]
-) -> None:
-    with open_engine("onnx", Path("model.onnx"), device=device) as engine:
-        assert engine.device == used
-    (made,) = session.made
-    assert made.get_providers() == providers
-    assert not made.falls_back, "it would go on with another device than was reported"
-    if used == "cuda:1":
-        assert made.get_provider_options()["CUDAExecutionProvider"]["device_id"] == "1"
-
-
-def test_onnx_runtime_that_cannot_start_cuda_is_an_error_only_where_it_was_asked_for(session: type[Session]) -> None:
-    session.starts = False
-    with open_engine("onnx", Path("model.onnx")) as engine:
-        assert engine.device == "cpu", "the device that is really used"
-    with pytest.raises(UnavailableError, match=r"could not start it, and would run on cpu: .*driver") as failure:
-        open_engine("onnx", Path("model.onnx"), device="cuda")
-    assert "\n" not in str(failure.value)
-
-
-def test_a_gpu_that_onnx_runtime_does_not_find_is_one_line(session: type[Session]) -> None:
-    session.error = RuntimeError("CUDA failure 101: invalid device ordinal\nat line 1")
-    with pytest.raises(UnavailableError, match=r"on cuda:7 \(CUDA failure 101: invalid device ordinal\)") as failure:
-        open_engine("onnx", Path("model.onnx"), device="cuda:7")
-    assert "\n" not in str(failure.value)
 
 
 @pytest.mark.parametrize(
