@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.gpu_check.checks import Check, Figures, Need, Setting, installed, onnx_runtime_on_device, rtx_supports
 from benchmarks.gpu_check.networks import make_generator, make_run
 from benchmarks.gpu_check.record import Facts, Section
-from benchmarks.gpu_check.runners import BoundSession, TorchEngine
+from benchmarks.gpu_check.runners import TorchEngine
 from benchmarks.gpu_check.timing import device_times, host_times, latency_figures, median
 from core.errors import GateMissedError, UnavailableError
 from core.export_record import Normalization
@@ -29,6 +29,7 @@ from runtime.engines import Engine, EngineSettings, open_engine
 RUNS: Final = 400
 FRAMES: Final = 4
 GRAPH_OFF: Final = "no CUDA graph"
+CHANNELS_LAST: Final = "channels last"
 STAND_INS: Final = ("onnx", "openvino")
 """Targets whose engines a CPU runs."""
 EXPORT_NEEDS: Final = ("onnx", "onnxscript", "safetensors")
@@ -128,12 +129,17 @@ def _timed(setting: Setting, opener: Callable[[], Engine]) -> Figures:
     with opener() as engine:
         frames = street_frames(engine.size, engine.batch)
         fidelity = _fidelity(setting, engine.infer)
+        graphs = getattr(engine, "graphs", None)
     timed = measure([Candidate(name="it", open=opener, frames=frames)], runs=setting.runs(RUNS), blocks=1)["it"]
-    return latency_figures(timed.raw_ms) | {
-        "device": timed.device,
-        "open_seconds": round(timed.load_seconds, 3),
-        "psnr_db_here": fidelity,
-    }
+    return (
+        latency_figures(timed.raw_ms)
+        | {
+            "device": timed.device,
+            "open_seconds": round(timed.load_seconds, 3),
+            "psnr_db_here": fidelity,
+        }
+        | ({} if graphs is None else {"cuda_graph": graphs})
+    )
 
 
 def _fidelity(setting: Setting, translate: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> float:
@@ -148,18 +154,24 @@ def _fidelity(setting: Setting, translate: Callable[[NDArray[np.uint8]], NDArray
 
 
 def without_graph(setting: Setting, *, target: str, precision: Precision) -> Figures:
-    """A TensorRT plan with its kernels launched one by one."""
+    """An artifact with its kernels launched one by one."""
     from runtime.engines.cuda_plan import CudaPlanEngine
+    from runtime.engines.graph_session import GraphSessionEngine
 
     path, _ = find_artifact(setting, target, precision)
     settings = EngineSettings(threads=1, device=setting.device, graphs=False)
+    if target == "onnx":
+        return _timed(setting, partial(GraphSessionEngine, path, settings))
     return _timed(setting, partial(CudaPlanEngine, path, settings, flavour=target))
 
 
-def bound(setting: Setting, *, precision: Precision, graph: bool) -> Figures:
-    """ONNX Runtime with bound memory."""
+def channels_last(setting: Setting, *, precision: Precision) -> Figures:
+    """ONNX Runtime with convolutions in the layout of tensor cores, which its CUDA provider does not choose itself."""
+    from runtime.engines.graph_session import GraphSessionEngine
+
     path, _ = find_artifact(setting, "onnx", precision)
-    return _timed(setting, partial(BoundSession, path, device=setting.device, graph=graph))
+    settings = EngineSettings(threads=1, device=setting.device)
+    return _timed(setting, partial(GraphSessionEngine, path, settings, cuda_options={"prefer_nhwc": "1"}))
 
 
 def torch_baseline(setting: Setting, *, precision: Precision, graph: bool) -> Figures:
@@ -227,13 +239,12 @@ def _of_artifact(target: str, precision: Precision) -> list[Check]:
     common: dict[str, Any] = {"section": Section.ENGINES, "needs": needs, "priority": 3}
     plain = partial(time_artifact, target=target, precision=precision)
     found = [Check(name=engine_name(target, precision), run=plain, on_cpu=target in STAND_INS, **common)]
-    if target == "onnx" and precision is not Precision.INT8:
-        for what, graph in (("bound memory", False), ("bound memory, CUDA graph", True)):
-            run = partial(bound, precision=precision, graph=graph)
-            found.append(Check(name=engine_name(target, precision, what), run=run, on_cpu=not graph, **common))
-    if target in ("tensorrt", "tensorrt_rtx"):
+    if target in ON_GPU:
         run = partial(without_graph, target=target, precision=precision)
         found.append(Check(name=engine_name(target, precision, GRAPH_OFF), run=run, on_cpu=False, **common))
+    if target == "onnx":
+        run = partial(channels_last, precision=precision)
+        found.append(Check(name=engine_name(target, precision, CHANNELS_LAST), run=run, on_cpu=False, **common))
     return found
 
 

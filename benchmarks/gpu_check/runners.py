@@ -1,6 +1,4 @@
-"""Other ways to run the exported generator on a GPU, which this project's engines are measured beside."""
-
-from pathlib import Path
+"""The generator in PyTorch on a GPU, which this project's engines are measured beside."""
 
 import numpy as np
 import torch
@@ -8,47 +6,11 @@ from numpy.typing import NDArray
 
 from benchmarks.gpu_check.checks import Setting
 from benchmarks.gpu_check.networks import make_generator
-from core.errors import UnavailableError
 from core.export_record import Normalization
 from core.frames import Size
 from core.precision import Precision
 from export.deploy_graph import DeployGraph
 from runtime.engines import Engine
-
-
-class BoundSession(Engine):
-    """ONNX Runtime with input and output bound to memory of the device, as its documentation has it for least latency.
-
-    Source: ONNX Runtime documentation, "I/O Binding" and "CUDA Execution Provider", on CUDA graphs.
-    """
-
-    def __init__(self, path: Path, *, device: str, graph: bool) -> None:
-        """Open the graph at ``path``; with ``graph``, its kernels are launched as one CUDA graph."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        cuda = ("CUDAExecutionProvider", {"use_tf32": "0", "enable_cuda_graph": str(int(graph))})
-        providers = [cuda] if device == "cuda" else ["CPUExecutionProvider"]
-        self._session = onnxruntime.InferenceSession(path, options, providers=providers, enable_fallback=False)
-        used = self._session.get_providers()[0]
-        if device == "cuda" and used != "CUDAExecutionProvider":
-            raise UnavailableError(f"ONNX Runtime would run on {used}")
-        self.device, self.threads = device, 1
-        given, made = self._session.get_inputs()[0], self._session.get_outputs()[0]
-        self._set_shape(given.shape, None)
-        shape = (self.batch, *self.size, 3)
-        self._input, self._output = (
-            onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, device, 0) for _ in range(2)
-        )
-        self._binding = self._session.io_binding()
-        self._binding.bind_ortvalue_input(given.name, self._input)
-        self._binding.bind_ortvalue_output(made.name, self._output)
-
-    def _run(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        self._input.update_inplace(frames)
-        self._session.run_with_iobinding(self._binding)
-        return np.array(self._output.numpy())
 
 
 class TorchEngine(Engine):

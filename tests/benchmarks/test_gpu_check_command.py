@@ -38,7 +38,7 @@ def test_a_rehearsal_measures_the_engines_of_the_cpu_and_the_stream(tmp_path: Pa
     check = read_check(tmp_path / "found.json")
     assert {row.section for row in check.rows} == {Section.ENGINES, Section.PIPELINE}
     assert not [row for row in check.rows if row.status is Status.FAILED]
-    for name in ("ONNX Runtime fp32", "ONNX Runtime fp32, bound memory", "OpenVINO fp32", "PyTorch fp32, eager"):
+    for name in ("ONNX Runtime fp32", "OpenVINO fp32", "PyTorch fp32, eager"):
         figures = check.figures(Section.ENGINES, name)
         assert figures["p50_ms"] > 0
         assert figures["device"] == "cpu"

@@ -75,14 +75,15 @@ def test_shares_and_floors_follow_from_the_measured_ceilings() -> None:
 
 
 def test_targets_are_judged_by_the_rows_that_they_are_about() -> None:
-    engine, stream, reference, share = verdicts(measured())
+    engine, yardstick, stream, reference, share = verdicts(measured())
     assert (engine.value, engine.met) == (0.4, True), "PyTorch is no engine of this project, and fp32 is not FP16"
+    assert (yardstick.value, yardstick.met, yardstick.of) == (0.1, True, "PyTorch fp16, CUDA graph")
     assert (stream.value, stream.met) == (510.0, True)
     assert (reference.value, reference.met) == (2.5, False)
     assert share.value == pytest.approx(50)
     assert share.of == training.step_name(16, "bf16", "eager")
     nothing = measured(rows=(row(Section.CEILINGS, "x", y=1),))
-    assert [verdict.met for verdict in verdicts(nothing)] == [None] * 4
+    assert [verdict.met for verdict in verdicts(nothing)] == [None] * 5
 
 
 def test_steps_that_cannot_be_believed_meet_no_target() -> None:
