@@ -108,9 +108,13 @@ def build_plan(
         UnavailableError: as ``build_engine``.
     """
     log = collecting_logger(trt)
-    builder = trt.Builder(log)
-    if builder is None:  # what TensorRT proper answers on a machine without a GPU
-        raise UnavailableError(f"{title} cannot build here: it found no NVIDIA GPU")
+    try:
+        builder = trt.Builder(log)
+    except TypeError:  # "factory function returned nullptr": how its binding tells of a machine without a GPU
+        builder = None
+    if builder is None:
+        reason = f": {log.errors[0]}" if log.errors else ""
+        raise UnavailableError(f"{title} cannot build here: it found no NVIDIA GPU{reason}")
     # Required on TensorRT 10, the only kind there is on 11.
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)

@@ -254,3 +254,17 @@ class TestTensorRtProper:
         trt = fake_tensorrt()
         build_plan(trt, b"graph", title="TensorRT", shape=SHAPE)
         assert not trt.config.profiles
+
+
+def test_without_a_gpu_tensorrt_says_so_in_one_line() -> None:
+    """As its binding does: the class raises, and its log says why."""
+    module = fake_tensorrt()
+
+    class Builder:
+        def __init__(self, log: Any) -> None:
+            log.log(module.ILogger.ERROR, "CUDA initialization failure with error: 35")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    module.Builder = Builder
+    with pytest.raises(UnavailableError, match=r"found no NVIDIA GPU: CUDA initialization failure with error: 35$"):
+        build_plan(module, b"graph", title="TensorRT", shape=SHAPE)
