@@ -74,7 +74,8 @@ def frame_work(setting: Setting) -> Figures:
     """What the generator has to do for one frame: operations, weights, and values between its layers.
 
     Counted on the deploy graph's convolutions, each taking its input from memory once and putting its output there
-    once, as if normalization and activation cost nothing: no engine that runs them one after the other moves less.
+    once, as if normalization and activation cost nothing: no engine that runs them one after the other moves less,
+    but for what stays in the cache.
     """
     from torch import nn
     from torch.utils.flop_counter import FlopCounterMode

@@ -35,7 +35,7 @@ could not measure. `--device cpu` rehearses what a CPU can run.
   are of batches that lie in the GPU's memory; the comparison with the plain loop includes both feeds.
 - **Engines**: what `p2p-export` makes, from frames in memory to frames in memory, beside PyTorch and against the floor:
   a frame's operations at the measured rate, or its weights and the values between its layers at the measured
-  bandwidth, whichever takes longer.
+  bandwidth, whichever takes longer. (What stays in the GPU's cache is not moved, so that a small network may be faster.)
 - **The stream**: `p2p-run` as a user types it.
 
 Weights are initial ones, which are as fast as trained ones. `make gpu-train` trains the real facades set at the
@@ -69,8 +69,17 @@ def _left_out(section: Section, names: dict[str, str]) -> str:
     grouped: dict[str, list[str]] = {}
     for name, reason in names.items():
         grouped.setdefault(reason, []).append(name)
-    lines = [f"- {'; '.join(group)}: {reason}" for reason, group in grouped.items()]
+    lines = [f"- {'; '.join(_joined(group))}: {reason}" for reason, group in grouped.items()]
     return f"**{section.value.capitalize()}**\n\n" + "\n".join(lines) + "\n"
+
+
+def _joined(names: Iterable[str]) -> list[str]:
+    """``names``, with steps that differ in their batch alone as one."""
+    batches: dict[str, list[str]] = {}
+    for name in names:
+        first, batch, rest = name.split(", ", 2) if name.startswith("step, batch ") else (name, "", "")
+        batches.setdefault(f"{first}, {rest}" if batch else name, []).append(batch.removeprefix("batch "))
+    return [name + (f", batch {', '.join(each)}" if each[0] else "") for name, each in batches.items()]
 
 
 def summary(check: GpuCheck) -> str:
@@ -110,7 +119,7 @@ def _not_measured(section: Section, rows: list[Row]) -> str:
     grouped: dict[str, list[str]] = {}
     for row in rows:
         grouped.setdefault(f"{row.status.value}: {row.reason}", []).append(row.name)
-    return "\n".join(f"- {section.value}, {reason} ({'; '.join(names)})" for reason, names in grouped.items())
+    return "\n".join(f"- {section.value}, {reason} ({'; '.join(_joined(names))})" for reason, names in grouped.items())
 
 
 def _ceilings(_check: GpuCheck, rows: list[Row]) -> str:
