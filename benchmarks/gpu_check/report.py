@@ -35,7 +35,7 @@ could not measure. `--device cpu` rehearses what a CPU can run.
   are of batches that lie in the GPU's memory; the comparison with the plain loop includes both feeds.
 - **Engines**: what `p2p-export` makes, from frames in memory to frames in memory, beside PyTorch and against the floor:
   a frame's operations at the measured rate, or its weights and the values between its layers at the measured
-  bandwidth, whichever takes longer. (What stays in the GPU's cache is not moved, so that a small network may be faster.)
+  bandwidth, whichever takes longer. (What stays in the cache is not moved, so that a small network may be faster.)
 - **The stream**: `p2p-run` as a user types it.
 
 Weights are initial ones, which are as fast as trained ones. `make gpu-train` trains the real facades set at the
