@@ -41,7 +41,7 @@ def run_command(command: Callable[..., Any], *, name: str) -> NoReturn:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
         fail(f"{message} (see {name} --help)", USAGE_ERROR)
     except KeyboardInterrupt:
-        fail("interrupted", INTERRUPTED)
+        _say_interrupted()
     except BrokenPipeError:  # whoever read our output has enough of it
         _discard_output()
         sys.exit(0)
@@ -51,10 +51,10 @@ def run_command(command: Callable[..., Any], *, name: str) -> NoReturn:
         fail(f"{error.strerror or error}{place}: check the path, its permissions and the space left there", USAGE_ERROR)
     except Exception:
         if interrupts.seen:  # a library was interrupted half-way, and ended in a way of its own
-            fail("interrupted", INTERRUPTED)
+            _say_interrupted()
         raise
     if code == INTERRUPTED:
-        fail("interrupted", INTERRUPTED)
+        _say_interrupted()
     _end_quietly()
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -77,6 +77,13 @@ def fail(message: str, code: int) -> NoReturn:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     _end_quietly()
     sys.exit(code)
+
+
+def _say_interrupted() -> NoReturn:
+    """Leave as who was asked to, which is no error."""
+    print("interrupted", file=sys.stderr)
+    _end_quietly()
+    sys.exit(INTERRUPTED)
 
 
 def _end_quietly() -> None:

@@ -19,6 +19,8 @@ LINE_HEIGHT: Final = 1 / 18
 SMALLEST: Final = 7
 """Pixels of a letter's height, below which it cannot be read."""
 
+KEEP: Final = "\N{NO-BREAK SPACE}"
+"""A space at which no line ends."""
 OUTLINE: Final = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 WHITE: Final = (255, 255, 255)
 AMBER: Final = (60, 190, 255)
@@ -71,14 +73,17 @@ def draw_overlay(frame: Frame, lines: Sequence[Line]) -> Frame:
 
 
 def _wrapped(text: str, width: int, step: int) -> list[str]:
-    """``text`` in parts that are no wider than ``width`` pixels, broken at spaces and in too long words."""
+    """``text`` in parts that are no wider than ``width`` pixels, broken at spaces and in too long words.
+
+    Not at a ``KEEP``, which is drawn as a space.
+    """
     scale = cv2.getFontScaleFromHeight(FONT, max(SMALLEST, round(step * 0.7)))
 
     def fits(part: str) -> bool:
-        return cv2.getTextSize(part, FONT, scale, 1)[0][0] <= width
+        return cv2.getTextSize(part.replace(KEEP, " "), FONT, scale, 1)[0][0] <= width
 
     parts: list[str] = []
-    for word in text.split():
+    for word in text.split(" "):
         longer = f"{parts[-1]} {word}" if parts else word
         if parts and fits(longer):
             parts[-1] = longer
@@ -88,4 +93,4 @@ def _wrapped(text: str, width: int, step: int) -> list[str]:
             if parts[-1] and not fits(parts[-1] + letter):
                 parts.append("")
             parts[-1] += letter
-    return parts
+    return [part.replace(KEEP, " ").strip() for part in parts if part.strip()]

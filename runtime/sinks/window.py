@@ -11,7 +11,7 @@ import cv2
 
 from core.errors import EdgeError, SinkError
 from core.frames import Frame, write_image
-from runtime.overlay import AMBER, RED, WHITE, Line, RecentRate, draw_overlay
+from runtime.overlay import AMBER, KEEP, RED, WHITE, Line, RecentRate, draw_overlay
 from runtime.sinks.base import Picture, VideoSink
 from runtime.sinks.display import ADVICE, Display, enlarge
 from runtime.sinks.video_file import VideoFileSink
@@ -21,7 +21,19 @@ TITLE: Final = f"pix2pix-edge - {KEYS}"
 QUIT_KEYS: Final = frozenset({ord("q"), 27})
 NO_KEY: Final = -1
 MESSAGE_SECONDS: Final = 2.5
-HELP: Final = "q quit, space pause, b side by side, s snapshot, r record, o overlay, n next artifact, h this list"
+HELP: Final = ", ".join(
+    f"{key}{KEEP}{meaning.replace(' ', KEEP)}"
+    for key, meaning in {
+        "q": "quit",
+        "space": "pause",
+        "b": "side by side",
+        "s": "snapshot",
+        "r": "record",
+        "o": "overlay",
+        "n": "next artifact",
+        "h": "this list",
+    }.items()
+)
 HELP_SECONDS: Final = 8.0
 
 

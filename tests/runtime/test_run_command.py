@@ -110,7 +110,7 @@ def test_ctrl_c_finishes_the_file_and_prints_the_summary(tiny_bundle: Path, tmp_
         finally:
             process.kill()
     assert process.returncode == 130, stderr
-    assert stderr == "error: interrupted\n"
+    assert stderr == "interrupted\n"
     assert tree(folder) == ["x.mp4"]
     frames = read_clip(folder / "x.mp4")
     assert f"{len(frames)} frame" in stdout

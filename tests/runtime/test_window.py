@@ -7,6 +7,7 @@ import pytest
 
 from core.errors import SinkError
 from core.frames import Frame, read_image
+from runtime import overlay
 from runtime.overlay import AMBER, WHITE, RecentRate, draw_overlay
 from runtime.sinks import display as display_module
 from runtime.sinks import window
@@ -245,7 +246,7 @@ def test_the_next_artifact_is_asked_for(display: FakeDisplay, said: Said) -> Non
     press(sink, display, "nN")
     assert len(asked) == 2
     press(sink, display, "h")
-    assert any("next artifact" in text for text in said)
+    assert any("next artifact" in text.replace(overlay.KEEP, " ") for text in said)
 
 
 def test_what_is_lost_is_said_until_it_is_back(display: FakeDisplay, said: Said) -> None:
@@ -269,6 +270,18 @@ def test_the_overlay_is_drawn_on_a_copy_and_fits(height: int, width: int) -> Non
     assert not frame.any()
     assert drawn.max() == 255
     assert not drawn[:, -2:].any(), "no word is cut off at the right"
+
+
+@pytest.mark.parametrize("width", [120, 200, 256, 400, 1000])
+def test_no_line_ends_between_a_key_and_what_it_does(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(overlay.cv2, "putText", lambda _picture, text, *_: drawn.append(text))
+    draw_overlay(np.zeros((144, width, 3), dtype=np.uint8), [(window.HELP, WHITE)])
+    lines = list(dict.fromkeys(drawn))
+    assert " ".join(lines) == window.HELP.replace(overlay.KEEP, " ")
+    assert "space pause" in " ".join(lines)
+    assert all(line.endswith(",") for line in lines[:-1])
+    assert len(lines) > 1 or width >= 400
 
 
 def test_the_rate_is_told_from_the_second_picture_on() -> None:
