@@ -110,7 +110,9 @@ def build_plan(
     log = collecting_logger(trt)
     try:
         builder = trt.Builder(log)
-    except TypeError:  # "factory function returned nullptr": how its binding tells of a machine without a GPU
+    except TypeError as error:
+        if "nullptr" not in str(error):  # "factory function returned nullptr": how it tells of a machine without a GPU
+            raise
         builder = None
     if builder is None:
         reason = f": {log.errors[0]}" if log.errors else ""

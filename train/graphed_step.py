@@ -54,21 +54,20 @@ class GraphedStep:
     def _capture(self, source: Tensor, target: Tensor) -> None:
         self._static = (source.clone(), target.clone())
         self._graph = torch.cuda.CUDAGraph()
+        failure: Exception | None = None
         try:
             with torch.cuda.graph(self._graph):  # records the kernels and runs none of them
-                self._result = self._step(*self._static)
+                try:
+                    self._result = self._step(*self._static)
+                except Exception as error:
+                    failure = error  # the end of a capture that has failed fails as well, and says nothing of why
+                    raise
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
-            first = _first(error)
-            if isinstance(first, torch.OutOfMemoryError):
-                raise first from error
-            reason = str(first).splitlines()[0]
+            if isinstance(failure, torch.OutOfMemoryError):
+                raise failure from error
+            reason = next(iter(str(failure or error).splitlines()), type(failure or error).__name__)
             raise EdgeError(
                 f"the step cannot be captured as a CUDA graph ({reason}): leave out --cuda-graph"
             ) from error
-
-
-def _first(error: BaseException) -> BaseException:
-    """What ``error`` came of: the end of a capture that has failed fails as well, and says nothing of the reason."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return error

@@ -97,7 +97,7 @@ def onnx_runtime_on_device(facts: Facts) -> str | None:
     if "onnxruntime" not in facts.modules:
         return "onnxruntime not installed"
     if facts.device == "cuda" and "CUDAExecutionProvider" not in facts.providers:
-        return "ONNX Runtime as installed has no CUDAExecutionProvider (pip install onnxruntime-gpu)"
+        return "ONNX Runtime as installed has no CUDAExecutionProvider (pip install 'onnxruntime-gpu[cuda,cudnn]')"
     return None
 
 

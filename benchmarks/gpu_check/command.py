@@ -25,7 +25,7 @@ from benchmarks.gpu_check.plan import all_checks
 from benchmarks.gpu_check.record import GpuCheck, Row, Section, Status, write_check
 from benchmarks.gpu_check.report import DOCUMENT, RESULTS, summary, write_document
 from core.command_line import INTERRUPTED
-from core.errors import InvalidInputError
+from core.errors import EdgeError, InvalidInputError
 from core.machine import library_versions, this_machine
 
 BUDGET_SECONDS: Final = 440.0
@@ -89,9 +89,18 @@ def main(
                 rows=tuple(rows),
             )
 
+        def keep_so_far(check: GpuCheck) -> None:
+            """Whatever ends this command: what was measured is not lost."""
+            path = _place(check, out)
+            if path is not None:
+                try:
+                    write_check(partial_of(path), check)
+                except (EdgeError, OSError) as error:
+                    console.print(f"cannot keep what was measured so far: {error}")
+
         def tell(rows: Sequence[Row]) -> None:
             console.print(in_one_line(rows[-1]))
-            _keep(so_far(rows), out)  # whatever ends this command: what was measured is not lost
+            keep_so_far(so_far(rows))
 
         with console.status("starting") as status:
             rows = conduct(
@@ -122,13 +131,23 @@ def in_one_line(row: Row) -> str:
     return f"  {row.reason or figures} ({row.seconds:.1f} s)"
 
 
-def _keep(check: GpuCheck, out: Path | None) -> Path | None:
-    """Write ``check`` to ``out``, or where results of GPUs are kept; where it lies, if anywhere."""
+def partial_of(path: Path) -> Path:
+    """Where the rows lie that were measured so far, of a check that goes to ``path``."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def _place(check: GpuCheck, out: Path | None) -> Path | None:
+    """Where ``check`` is kept: ``out``, or with the results of GPUs; None if nothing was measured on one."""
     measured = any(row.status is Status.MEASURED for row in check.rows)
-    if out is None and not (measured and check.facts.gpu is not None):
-        return None
-    path = out or RESULTS / check.file_name
-    write_check(path, check)
+    return out or (RESULTS / check.file_name if measured and check.facts.gpu is not None else None)
+
+
+def _keep(check: GpuCheck, out: Path | None) -> Path | None:
+    """Write ``check``; where it lies, if anywhere."""
+    path = _place(check, out)
+    if path is not None:
+        write_check(path, check)
+        partial_of(path).unlink(missing_ok=True)
     return path
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from benchmarks.gpu_check.checks import MODULES, Check, Figures, Setting
 from benchmarks.gpu_check.record import Facts, Row, Status
-from core.errors import EdgeError
+from core.errors import EdgeError, GateMissedError
 
 LEAST_SECONDS: Final = 3.0
 """With less left of the budget, nothing more is begun."""
@@ -101,7 +101,10 @@ def conduct(
             if answer.late and left < check.limit_seconds:  # the budget's fault, not its own
                 status, reason = Status.NOT_RUN, f"no time left of the {budget_seconds:g} s to end it"
             rows[number] = _row(check, status, answer.figures, reason, seconds=clock() - began)
-            done(tuple(rows.values()))
+            try:
+                done(tuple(rows.values()))
+            except KeyboardInterrupt:
+                interrupted = True
     finally:
         if worker is not None:
             worker.close()
@@ -137,7 +140,7 @@ def read_facts(device: str) -> Facts:
     except EOFError:
         return Facts(device=device, why_not="PyTorch could not be asked for a GPU: its process ended")
     finally:
-        process.join(ENDING_SECONDS)
+        process.join(1)  # it has said all it had to
         process.kill()
 
 
@@ -241,17 +244,21 @@ def _answer(check: Check, setting: Setting) -> tuple[Figures | None, str | None,
     return figures, reason, reason is None or still_works(setting.device)
 
 
-def plain(value: Any) -> Any:
-    """``value`` as JSON can hold it: NumPy's and PyTorch's numbers are Python's, and what is no number is None."""
+def plain(value: Any, name: str = "it") -> Any:
+    """``value`` as JSON can hold it: NumPy's and PyTorch's numbers as Python's.
+
+    Raises:
+        GateMissedError: if a number is infinite or none, as nothing that was measured is.
+    """
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): plain(each, str(key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(each, name) for each in value]
     if hasattr(value, "item"):
         value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, str | int | None) else str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise GateMissedError(f"{name} is {value}, which is no measurement")
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def still_works(device: str) -> bool:

@@ -1,7 +1,6 @@
 """The exported generator in every engine that runs on the GPU: made, compared, timed."""
 
 import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.gpu_check.checks import Check, Figures, Need, Setting, installed, onnx_runtime_on_device, rtx_supports
+from benchmarks.gpu_check.commands import command, surroundings
 from benchmarks.gpu_check.networks import make_generator, make_run
 from benchmarks.gpu_check.record import Facts, Section
 from benchmarks.gpu_check.runners import TorchEngine
@@ -19,6 +19,7 @@ from benchmarks.gpu_check.timing import device_times, host_times, latency_figure
 from core.errors import GateMissedError, UnavailableError
 from core.export_record import Normalization
 from core.formats import TARGETS
+from core.machine import usable_cores
 from core.manifest import MANIFEST_NAME, Artifact, Status, read_manifest
 from core.precision import Precision
 from export.deploy_graph import DeployGraph
@@ -65,16 +66,19 @@ def export_bundle(setting: Setting, *, target: str) -> Figures:
     """
     folder = bundle_folder(setting, target)
     # The normalization that the network was made for: to measure which suits best takes half of the time.
-    options = ["--normalization", "running", "--no-sensitivity", "--frames", "16", "--size", str(setting.size)]
-    command = [sys.executable, "-m", "export.command", str(make_run(setting)), *options, "--target", target]
-    command += ["--out", str(folder), "--fp16"]
+    options = ["--normalization", "running", "--no-sensitivity", "--frames", 16, "--size", setting.size]
+    options += ["--target", target, "--out", folder, "--fp16"]
+    export = command("export.command", make_run(setting), *options)
+    run = partial(subprocess.run, capture_output=True, text=True, check=False, **surroundings(setting))
     refused: Figures = {}
-    done = subprocess.run([*command, "--int8"], capture_output=True, text=True, check=False)
+    done = run([*export, "--int8"])
     if not (folder / MANIFEST_NAME).is_file():  # INT8 is what a library refuses most, and the others do without
-        refused = {"without_int8": error_of(done)}
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if not (folder / MANIFEST_NAME).is_file():
-        raise UnavailableError(error_of(done))
+        first = error_of(done)
+        refused = {"without_int8": first}
+        done = run(export)
+        if not (folder / MANIFEST_NAME).is_file():
+            again = error_of(done)
+            raise UnavailableError(first if again == first else f"{first}; and without INT8: {again}")
     manifest = read_manifest(folder)
     missed = [f"{one.name}: {one.reason}" for one in manifest.artifacts if one.status is Status.FAILED]
     if missed:
@@ -156,22 +160,22 @@ def _fidelity(setting: Setting, translate: Callable[[NDArray[np.uint8]], NDArray
 def without_graph(setting: Setting, *, target: str, precision: Precision) -> Figures:
     """An artifact with its kernels launched one by one."""
     from runtime.engines.cuda_plan import CudaPlanEngine
-    from runtime.engines.graph_session import GraphSessionEngine
+    from runtime.engines.cuda_session import CudaSessionEngine
 
     path, _ = find_artifact(setting, target, precision)
-    settings = EngineSettings(threads=1, device=setting.device, graphs=False)
+    settings = EngineSettings(threads=usable_cores(), device=setting.device, graphs=False)
     if target == "onnx":
-        return _timed(setting, partial(GraphSessionEngine, path, settings))
+        return _timed(setting, partial(CudaSessionEngine, path, settings))
     return _timed(setting, partial(CudaPlanEngine, path, settings, flavour=target))
 
 
 def channels_last(setting: Setting, *, precision: Precision) -> Figures:
     """ONNX Runtime with convolutions in the layout of tensor cores, which its CUDA provider does not choose itself."""
-    from runtime.engines.graph_session import GraphSessionEngine
+    from runtime.engines.cuda_session import CudaSessionEngine
 
     path, _ = find_artifact(setting, "onnx", precision)
-    settings = EngineSettings(threads=1, device=setting.device)
-    return _timed(setting, partial(GraphSessionEngine, path, settings, cuda_options={"prefer_nhwc": "1"}))
+    settings = EngineSettings(threads=usable_cores(), device=setting.device)
+    return _timed(setting, partial(CudaSessionEngine, path, settings, cuda_options={"prefer_nhwc": "1"}))
 
 
 def torch_baseline(setting: Setting, *, precision: Precision, graph: bool) -> Figures:
@@ -239,7 +243,7 @@ def _of_artifact(target: str, precision: Precision) -> list[Check]:
     common: dict[str, Any] = {"section": Section.ENGINES, "needs": needs, "priority": 3}
     plain = partial(time_artifact, target=target, precision=precision)
     found = [Check(name=engine_name(target, precision), run=plain, on_cpu=target in STAND_INS, **common)]
-    if target in ON_GPU:
+    if target in ON_GPU and (target, precision) != ("onnx", Precision.INT8):  # which has none anyhow
         run = partial(without_graph, target=target, precision=precision)
         found.append(Check(name=engine_name(target, precision, GRAPH_OFF), run=run, on_cpu=False, **common))
     if target == "onnx":

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -11,12 +10,12 @@ from typing import Final
 import torch
 
 from benchmarks.gpu_check.checks import Figures, Setting
+from benchmarks.gpu_check.commands import command, surroundings
 from core.errors import GateMissedError
 
 STEPS: Final = 300
 POLL_SECONDS: Final = 0.05
 PATIENCE_SECONDS: Final = 90.0
-COMMAND: Final = (sys.executable, "-m", "train.command")
 
 
 def kill_and_resume(setting: Setting) -> Figures:
@@ -36,9 +35,12 @@ def kill_and_resume(setting: Setting) -> Figures:
         "--cache": "host",  # to have all pairs drawn and sent to the GPU, twice, would take longer than to train
         "--out": run,
     }
-    arguments = [str(part) for option in options.items() for part in option]
+    arguments = [part for option in options.items() for part in option]
+    place = surroundings(setting)
     state = run / "training_state.pt"
-    first = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(
+        command("train.command", *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **place
+    )
     try:
         killed = _kill_once(first, state)
     finally:
@@ -47,7 +49,8 @@ def kill_and_resume(setting: Setting) -> Figures:
     if not state.is_file():
         raise GateMissedError(f"no checkpoint within {PATIENCE_SECONDS:g} s: {_last_line(said)}")
     saved = int(torch.load(state, weights_only=True, map_location="cpu")["trainer"]["step"])
-    second = subprocess.run([*COMMAND, "--resume", str(run), "--json"], capture_output=True, text=True, check=False)
+    resuming = command("train.command", "--resume", run, "--json")
+    second = subprocess.run(resuming, capture_output=True, text=True, check=False, **place)
     if second.returncode:
         raise GateMissedError(f"resuming ended with code {second.returncode}: {_last_line(second.stderr)}")
     summary = json.loads(second.stdout)

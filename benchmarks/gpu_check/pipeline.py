@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.gpu_check.checks import Check, Figures, Setting, installed
+from benchmarks.gpu_check.commands import command, surroundings
 from benchmarks.gpu_check.engines import bundle_folder, engine_needs, error_of
 from benchmarks.gpu_check.record import Facts, Section
 from core.errors import UnavailableError
@@ -83,12 +83,12 @@ def stream(setting: Setting, *, clip: bool, depth: int) -> Figures:
         raise UnavailableError("there is no bundle: see the engines")
     frames = setting.runs(CLIP_FRAMES if clip else FRAMES)
     source = str(_clip(setting)) if clip else "demo"
-    command = [sys.executable, "-m", "runtime.command", str(bundle), "--source", source, "--frames", str(frames)]
-    command += ["--no-show", "--json", "--device", setting.device, "--depth", str(depth)]
+    options = ["--source", source, "--frames", frames, "--no-show", "--json", "--device", setting.device]
+    line = command("runtime.command", bundle, *options, "--depth", depth)
     ended: list[subprocess.CompletedProcess[str]] = []
 
     def run() -> None:
-        ended.append(subprocess.run(command, capture_output=True, text=True, check=False))
+        ended.append(subprocess.run(line, capture_output=True, text=True, check=False, **surroundings(setting)))
 
     samples = sampled(run)
     done = ended[0]

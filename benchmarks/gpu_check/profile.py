@@ -71,7 +71,7 @@ def profile_step(setting: Setting, *, options: dict[str, Any]) -> Figures:
     steps = min(STEPS, setting.runs(STEPS))
     on_gpu = setting.device == "cuda"
     # Only the GPU's side: to note the host's operators would slow the host, and the GPU would wait for it.
-    with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as seen:
+    with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU], acc_events=True) as seen:
         for _ in range(steps):
             trainer.step(next(batches))
         synchronize(setting.device)

@@ -188,7 +188,17 @@ def _engines(check: GpuCheck, rows: list[Row]) -> str:
     others = [row for row in rows if row not in timed]
     parts = []
     if timed:
-        headings = ("engine", "p50 ms", "p99 ms", f"p50, {TIMES} floor", "PSNR dB", "build s", "open s", "device")
+        headings = (
+            "engine",
+            "p50 ms",
+            "p99 ms",
+            f"p50, {TIMES} floor",
+            "PSNR dB",
+            "build s",
+            "open s",
+            "CUDA graph",
+            "device",
+        )
         parts.append(_table(headings, [_engine(check, row) for row in timed]))
     if others:
         parts.append(_table(("what", "figures"), [(row.name, _figures(row.figures)) for row in others]))
@@ -199,15 +209,17 @@ def _engine(check: GpuCheck, row: Row) -> tuple[str, ...]:
     figures: dict[str, Any] = row.figures
     precision = next((each for each in ("fp32", "fp16") if each in row.name), None)
     floor = None if precision is None else floor_ms(check, precision)
-    psnr = figures.get("psnr_db", figures.get("psnr_db_here"))
+    seen = [figures[name] for name in ("psnr_db", "psnr_db_here") if figures.get(name) is not None]
+    graph = figures.get("cuda_graph")
     return (
         row.name,
         _number(figures["p50_ms"]),
         _number(figures.get("p99_ms")),
         "" if floor is None else f"{float(figures['p50_ms']) / floor:.1f}",
-        _number(psnr),
+        _number(min(seen, default=None)),
         _number(figures.get("build_seconds")),
         _number(figures.get("open_seconds")),
+        "" if graph is None else "yes" if graph else "no",
         str(figures.get("device", "")),
     )
 

@@ -15,9 +15,9 @@ __all__ = ["Engine", "EngineSettings", "find_device", "open_engine", "parse_devi
 
 
 def _onnx(path: Path, settings: EngineSettings) -> Engine:
-    from runtime.engines.graph_session import GraphSessionEngine
+    from runtime.engines.graph_session import open_graph
 
-    return GraphSessionEngine(path, settings)
+    return open_graph(path, settings)
 
 
 def _openvino(path: Path, settings: EngineSettings) -> Engine:

@@ -109,6 +109,12 @@ def test_rows_are_told_as_they_come() -> None:
     conduct(checks, GPU, Workers(), budget_seconds=100, done=lambda rows: told.append([row.name for row in rows]))
     assert told == [["first"], ["first", "out", "late"]], "what was not run is no news of its own"
 
+    def interrupt(_rows: object) -> None:
+        raise KeyboardInterrupt
+
+    rows = conduct([check("a"), check("b")], GPU, Workers(), budget_seconds=100, done=interrupt)
+    assert [(row.status, row.reason) for row in rows] == [(Status.MEASURED, None), (Status.NOT_RUN, "interrupted")]
+
 
 def test_a_device_that_an_error_left_unusable_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_setting: Setting) -> Figures:
@@ -122,11 +128,16 @@ def test_a_device_that_an_error_left_unusable_ends_the_process(tmp_path: Path, m
 
 
 def test_whatever_a_check_measured_can_be_kept(tmp_path: Path) -> None:
-    odd = {"a": np.float32(1.5), "b": float("inf"), "c": (np.int64(2), math.nan), "d": {Precision.FP16: tmp_path}}
+    odd = {"a": np.float32(1.5), "b": None, "c": (np.int64(2), 3.5), "d": {Precision.FP16: tmp_path}}
     figures, _, _ = conductor._answer(check("a", run=lambda _setting: odd), setting(tmp_path))
-    assert figures == {"a": 1.5, "b": None, "c": [2, None], "d": {"fp16": str(tmp_path)}}
+    assert figures == {"a": 1.5, "b": None, "c": [2, 3.5], "d": {"fp16": str(tmp_path)}}
     (row,) = conduct([check("a")], GPU, lambda: Giving(figures), budget_seconds=10)
-    assert row.figures["c"] == [2, None]
+    assert row.figures["c"] == [2, 3.5]
+    for none in (float("inf"), math.nan, np.float32("nan")):
+        broken = check("a", run=lambda _setting, none=none: {"p50_ms": none})
+        figures, reason, _ = conductor._answer(broken, setting(tmp_path))
+        assert figures is None
+        assert (reason or "").startswith("p50_ms is ")
 
 
 class Giving(Workers):

@@ -37,6 +37,7 @@ def test_a_rehearsal_measures_the_engines_of_the_cpu_and_the_stream(tmp_path: Pa
     assert done.returncode == 0, done.stdout + done.stderr
     check = read_check(tmp_path / "found.json")
     assert {row.section for row in check.rows} == {Section.ENGINES, Section.PIPELINE}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["found.json"], "what was measured so far is in it"
     assert not [row for row in check.rows if row.status is Status.FAILED]
     for name in ("ONNX Runtime fp32", "OpenVINO fp32", "PyTorch fp32, eager"):
         figures = check.figures(Section.ENGINES, name)

@@ -54,7 +54,7 @@ def test_cuda_where_there_is_none_is_one_line_that_says_what_mends_it(both_bundl
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert f"onnx: ONNX Runtime {onnxruntime.__version__} as installed has no CUDAExecutionProvider" in done.stderr
-    assert "pip install onnxruntime-gpu" in done.stderr
+    assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in done.stderr
     assert "openvino: OpenVINO has no device cuda here, only CPU" in done.stderr
     assert done.stdout == ""
     assert not (tmp_path / "out").exists()

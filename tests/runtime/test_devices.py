@@ -63,7 +63,7 @@ def test_onnx_runtime_without_cuda_says_what_is_installed_and_what_mends_it(monk
         find_device("onnx", "cuda")
     assert f"ONNX Runtime {onnxruntime.__version__} as installed has no CUDAExecutionProvider" in str(refusal.value)
     assert "only AzureExecutionProvider, CPUExecutionProvider" in str(refusal.value)
-    assert "pip install onnxruntime-gpu" in str(refusal.value)
+    assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 

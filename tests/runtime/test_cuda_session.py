@@ -1,8 +1,8 @@
 """ONNX Runtime on CUDA, with its CPU acting the GPU: what is bound, recorded, kept apart and given up."""
 
 import threading
+import time
 from pathlib import Path
-from typing import Any, Final
 
 import numpy as np
 import onnxruntime
@@ -10,92 +10,18 @@ import pytest
 
 from core.errors import BundleError, InvalidInputError, UnavailableError
 from core.frames import Size
-from runtime.engines import Engine, EngineSettings, graph_session, open_engine
-from runtime.engines.bound_session import load_cuda_libraries, missing_library
+from runtime.engines import Engine, EngineSettings, cuda_session, open_engine
+from runtime.engines.cuda_session import CudaSessionEngine, load_cuda_libraries, missing_library
 from runtime.engines.graph_session import GraphSessionEngine
+from tests.runtime.acted_cuda import CPU, CUDA, ActedSession, act
 from tests.runtime.conftest import write_inverting_graph
 from tests.runtime.engine_contract import SIZE, DeepEngineContract
-
-CUDA: Final = "CUDAExecutionProvider"
-CPU: Final = "CPUExecutionProvider"
-REAL_SESSION: Final = onnxruntime.InferenceSession
-REAL_MEMORY: Final = onnxruntime.OrtValue.ortvalue_from_shape_and_type
-
-
-class ActedSession:
-    """A session on the CPU that calls itself one on CUDA, and plays a CUDA graph as ONNX Runtime does.
-
-    Attributes:
-        starts: whether CUDA starts at all.
-        records: whether a session with a CUDA graph can be made; otherwise some node runs on the CPU.
-        plays: whether its first run can be recorded.
-        refusal: what no session on CUDA can be made for.
-    """
-
-    made: Final[list["ActedSession"]] = []
-    starts = records = plays = True
-    refusal: Exception | None = None
-
-    def __init__(
-        self,
-        path: Path,
-        options: onnxruntime.SessionOptions,
-        *,
-        providers: list[tuple[str, dict[str, str]]],
-        enable_fallback: bool,
-    ) -> None:
-        assert not enable_fallback, "it would go on with another device than was reported, and print so"
-        self.asked = dict(providers)
-        self.options = {name: values for name, values in providers if name != CUDA or self.starts}
-        self.graph = self.options.get(CUDA, {}).get("enable_cuda_graph") == "1"
-        if CUDA in self.asked and self.refusal is not None:
-            raise self.refusal
-        if self.graph and not self.records:
-            raise RuntimeError("This session cannot use the graph capture feature")
-        self._real = REAL_SESSION(path, options, providers=[CPU])
-        self.ran_in: list[int] = []
-        self.bindings: set[int] = set()
-        self.made.append(self)
-
-    def get_providers(self) -> list[str]:
-        return list(self.options)
-
-    def get_provider_options(self) -> dict[str, dict[str, str]]:
-        return self.options
-
-    def run_with_iobinding(self, binding: onnxruntime.IOBinding) -> None:
-        if self.graph and not self.plays:
-            raise RuntimeError("CUDA failure 900: operation not permitted when stream is capturing")
-        self.ran_in.append(threading.get_ident())
-        self.bindings.add(id(binding))
-        self._real.run_with_iobinding(binding)
-
-    def run(self, names: None, given: dict[str, np.ndarray]) -> list[np.ndarray]:
-        assert CUDA not in self.options, "frames would go through pageable memory"
-        return list(self._real.run(names, given))
-
-    def io_binding(self) -> onnxruntime.IOBinding:
-        return self._real.io_binding()
-
-    def get_inputs(self) -> Any:
-        return self._real.get_inputs()
-
-    def get_outputs(self) -> Any:
-        return self._real.get_outputs()
 
 
 @pytest.fixture(autouse=True)
 def acted(monkeypatch: pytest.MonkeyPatch) -> type[ActedSession]:
     """ONNX Runtime has CUDA."""
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
-    monkeypatch.setattr(onnxruntime, "InferenceSession", ActedSession)
-    monkeypatch.setattr(
-        onnxruntime.OrtValue, "ortvalue_from_shape_and_type", lambda shape, kind, _device, _id: REAL_MEMORY(shape, kind)
-    )
-    monkeypatch.setattr(graph_session, "load_cuda_libraries", lambda: None)
-    for name, value in (("made", []), ("starts", True), ("records", True), ("plays", True), ("refusal", None)):
-        monkeypatch.setattr(ActedSession, name, value)
-    return ActedSession
+    return act(monkeypatch)
 
 
 @pytest.fixture
@@ -118,7 +44,7 @@ class TestOnnxRuntimeActingCuda(DeepEngineContract):
     def open_damaged(self, folder: Path) -> Engine:
         damaged = folder / "damaged.onnx"
         damaged.write_bytes(write_graph(folder).read_bytes()[:-40])
-        return open_engine("onnx", damaged)
+        return open_engine("onnx", damaged, device="cuda")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +96,7 @@ def test_what_cannot_be_recorded_is_launched_kernel_by_kernel(
 ) -> None:
     setattr(acted, failing, False)
     with open_engine("onnx", write_graph(tmp_path), device="cuda", depth=depth) as engine:
-        assert isinstance(engine, GraphSessionEngine)
+        assert isinstance(engine, CudaSessionEngine)
         assert (engine.device, engine.graphs) == ("cuda", False)
         assert np.array_equal(engine.translate(frame), 255 - frame)
     assert not any(session.graph for session in acted.made[-depth:])
@@ -178,7 +104,7 @@ def test_what_cannot_be_recorded_is_launched_kernel_by_kernel(
 
 def test_a_graph_may_be_left_out_and_options_added(tmp_path: Path, acted: type[ActedSession]) -> None:
     path, settings = write_graph(tmp_path), EngineSettings(threads=1, device="cuda", graphs=False)
-    with GraphSessionEngine(path, settings, cuda_options={"prefer_nhwc": "1"}) as engine:
+    with CudaSessionEngine(path, settings, cuda_options={"prefer_nhwc": "1"}) as engine:
         assert not engine.graphs
     (made,) = acted.made
     assert made.options[CUDA] == {"use_tf32": "0", "device_id": "0", "enable_cuda_graph": "0", "prefer_nhwc": "1"}
@@ -190,7 +116,7 @@ def test_cuda_that_does_not_start_is_an_error_only_where_it_was_asked_for(
     acted.starts = False
     with open_engine("onnx", write_graph(tmp_path)) as engine:
         assert isinstance(engine, GraphSessionEngine)
-        assert (engine.device, engine.graphs) == ("cpu", False), "what is really used"
+        assert engine.device == "cpu", "what is really used"
         assert np.array_equal(engine.translate(frame), 255 - frame)
     with pytest.raises(UnavailableError, match=r"could not start it, and would run on cpu: .*driver") as failure:
         open_engine("onnx", write_graph(tmp_path), device="cuda")
@@ -198,7 +124,11 @@ def test_cuda_that_does_not_start_is_an_error_only_where_it_was_asked_for(
 
 
 def test_a_gpu_that_is_not_found_is_one_line(tmp_path: Path, acted: type[ActedSession], frame: np.ndarray) -> None:
-    acted.refusal = RuntimeError("CUDA failure 101: invalid device ordinal\nat line 1")
+    acted.refusal = RuntimeError(
+        "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:129 std::conditional_t<THRW, void, Status> "
+        "onnxruntime::CudaCall(ERRTYPE, const char*) [with ERRTYPE = cudaError; bool THRW = true] "
+        "CUDA failure 101: invalid device ordinal ; GPU=32767 ; hostname=box ; file=cuda_execution_provider_info.cc\n"
+    )
     with pytest.raises(UnavailableError, match=r"on cuda:7 \(CUDA failure 101: invalid device ordinal\)") as failure:
         open_engine("onnx", write_graph(tmp_path), device="cuda:7")
     assert "\n" not in str(failure.value)
@@ -212,8 +142,12 @@ def test_a_gpu_without_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         raise RuntimeError("CUDA failure 2: out of memory")
 
     monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", full)
-    with pytest.raises(UnavailableError, match=r"no memory on cuda \(CUDA failure 2: out of memory\)"):
-        open_engine("onnx", write_graph(tmp_path), device="cuda")
+    write_inverting_graph(tmp_path / "any.onnx", ("height", "width"))
+    for path in (write_graph(tmp_path), tmp_path / "any.onnx"):
+        with pytest.raises(
+            UnavailableError, match=r"no memory on cuda \(CUDA failure 2: out of memory\): give --device"
+        ):
+            open_engine("onnx", path, size=SIZE, device="cuda")
 
 
 def test_a_size_that_a_graph_for_any_size_does_not_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,16 +167,19 @@ def test_a_size_that_a_graph_for_any_size_does_not_take(tmp_path: Path, monkeypa
 def test_cudas_libraries_are_loaded_where_it_is_meant_and_in_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(graph_session, "load_cuda_libraries", load_cuda_libraries.__wrapped__)
-    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print("Failed to load libcudnn.so.9"))
-    loads: list[str] = []
-    open_engine("onnx", write_graph(tmp_path), device="cuda").close()
-    assert capfd.readouterr().out == ""
-    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: loads.append("loaded"))
+    severities: list[int] = []
+    monkeypatch.setattr(onnxruntime, "set_default_logger_severity", severities.append)
+    monkeypatch.setattr(onnxruntime, "print", print, raising=False)
+    monkeypatch.setattr(cuda_session, "load_cuda_libraries", load_cuda_libraries.__wrapped__)
+    monkeypatch.setattr(onnxruntime, "cuda_version", "11.8")  # for which it prints that it loads nothing
+    onnxruntime.preload_dlls()
+    assert "WARNING" in capfd.readouterr().out, "or else there were nothing to be silent about"
     open_engine("onnx", write_graph(tmp_path), device="cpu").close()
-    assert not loads
+    assert not severities
+    open_engine("onnx", write_graph(tmp_path), device="cuda").close()
     open_engine("onnx", write_graph(tmp_path)).close()
-    assert loads
+    assert severities == [4, 4]
+    assert capfd.readouterr().out == ""
 
 
 def test_what_the_linker_lacks_is_told(
@@ -261,3 +198,85 @@ def test_damage_is_told_from_a_missing_gpu(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no graph")
     with pytest.raises(BundleError, match="export it again"):
         open_engine("onnx", tmp_path / "bad.onnx")
+    with pytest.raises(BundleError, match="export it again"):
+        open_engine("onnx", tmp_path / "bad.onnx", device="cuda")
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_where_memory_ends_no_session_is_on_another_device(
+    room: int, tmp_path: Path, acted: type[ActedSession], frame: np.ndarray
+) -> None:
+    acted.room = room
+    with pytest.raises(UnavailableError, match=r"on cuda \(CUDA failure 2: out of memory\): give another --device$"):
+        open_engine("onnx", write_graph(tmp_path), device="cuda", depth=3)
+    with open_engine("onnx", write_graph(tmp_path), depth=3) as engine:
+        assert isinstance(engine, GraphSessionEngine)
+        assert np.array_equal(engine.translate(frame), 255 - frame)
+    assert acted.made[-1].get_providers() == [CPU]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_what_failed_is_gone_before_it_is_tried_in_another_way(
+    depth: int, tmp_path: Path, acted: type[ActedSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Forgetful(list["ActedSession"]):
+        def append(self, _session: "ActedSession") -> None:
+            pass
+
+    monkeypatch.setattr(ActedSession, "made", Forgetful())
+    acted.plays, acted.room = False, depth
+    with open_engine("onnx", write_graph(tmp_path), device="cuda", depth=depth) as engine:
+        assert isinstance(engine, CudaSessionEngine)
+        assert not engine.graphs
+        assert len(acted.alive) == depth
+
+
+def test_cores_are_shared_by_the_sessions(tmp_path: Path, acted: type[ActedSession]) -> None:
+    for depth, threads in ((1, 8), (3, 2), (16, 1)):
+        acted.made.clear()
+        open_engine("onnx", write_graph(tmp_path), device="cuda", depth=depth, threads=8).close()
+        assert [session.threads for session in acted.made] == [threads] * depth
+
+
+def test_a_session_is_run_by_one_thread_whoever_asks(
+    tmp_path: Path, acted: type[ActedSession], frame: np.ndarray
+) -> None:
+    with open_engine("onnx", write_graph(tmp_path), device="cuda") as engine:
+        engine.translate(frame)
+        other = threading.Thread(target=lambda: engine.translate(frame))
+        other.start()
+        other.join()
+        engine.submit(frame).result()
+    (session,) = acted.made
+    assert len(session.ran_in) == 4
+    assert len(set(session.ran_in)) == 1
+    assert threading.get_ident() not in session.ran_in
+
+
+def test_a_recording_is_alone(tmp_path: Path, frame: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one engine at work, another one is loaded, as key n does it."""
+    running = threading.Semaphore(0)
+    run, under_way = ActedSession.run_with_iobinding, [0]
+    overlaps: list[bool] = []
+
+    def watched(session: ActedSession, binding: onnxruntime.IOBinding) -> None:
+        records = session.graph and not session.ran_in
+        under_way[0] += 1
+        for _ in range(5):
+            time.sleep(0.002)
+            overlaps.append(records and under_way[0] > 1)
+        run(session, binding)
+        under_way[0] -= 1
+        running.release()
+
+    monkeypatch.setattr(ActedSession, "run_with_iobinding", watched)
+    with open_engine("onnx", write_graph(tmp_path), device="cuda") as engine:
+        stop = threading.Event()
+        stream = threading.Thread(target=lambda: [engine.translate(frame) for _ in iter(stop.is_set, True)])
+        stream.start()
+        running.acquire()
+        open_engine("onnx", write_graph(tmp_path), device="cuda").close()
+        stop.set()
+        stream.join()
+    assert overlaps
+    assert not any(overlaps)
