@@ -1,6 +1,7 @@
 """Figures of a stream while it runs: a line per frame in a file, and what Prometheus reads."""
 
 import re
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
@@ -36,6 +37,9 @@ class FrameLog(Closing):
             self._file: TextIO = path.open("a", encoding="utf-8", newline="")
         except OSError as error:
             raise InvalidInputError(f"cannot write {path}: {error.strerror}; choose another --csv") from error
+        if not _claim(self._file):
+            self._file.close()
+            raise InvalidInputError(f"{path} is being written by another p2p-run: choose another --csv")
         self._path = path
         self._first_ns: int | None = None
 
@@ -65,6 +69,21 @@ class FrameLog(Closing):
             self._file.close()
         if self._made and self._first_ns is None:
             self._path.unlink(missing_ok=True)
+
+
+def _claim(file: TextIO) -> bool:
+    """Keep ``file`` to this process until it is closed; whether nobody else has it."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system that knows no locks
+        return True
+    return True
 
 
 class MetricsServer(Closing):

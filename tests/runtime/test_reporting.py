@@ -69,6 +69,17 @@ def read_metrics(port: int) -> dict[str, float]:
     }
 
 
+def test_two_streams_do_not_write_one_log(tmp_path: Path) -> None:
+    path = tmp_path / "frames.csv"
+    with FrameLog(path) as first:
+        with pytest.raises(InvalidInputError, match=r"frames.csv is being written by another p2p-run: choose another"):
+            FrameLog(path)
+        first.frame_done(0, times(0))
+    assert len(path.read_text().splitlines()) == 2, "its own lines only"
+    FrameLog(path).close()
+    assert len(path.read_text().splitlines()) == 2, "and free again"
+
+
 def test_prometheus_reads_what_happened(tiny_bundle: Path) -> None:
     source = ListSource(1, live=True)
     with (
