@@ -25,7 +25,7 @@ from benchmarks.generator_pieces import split
 from core.atomic import make_folder, write_text
 from core.command_line import INTERRUPTED, run_command
 from core.configuration import BUILT_IN_DATA, GENERATOR_FILE
-from core.errors import EdgeError, InvalidInputError
+from core.errors import InvalidInputError
 from core.machine import library_versions, this_machine
 from train.history import HISTORY_FILE, VALIDATION, History
 from train.history_plot import plot_history
@@ -40,25 +40,27 @@ PROGRESS: Final = "progress.json"
 
 
 def train(arguments: list[str], *, seconds: float) -> bool:
-    """Run ``p2p-train`` for at most so many seconds; whether it came to its end.
+    """Run ``p2p-train`` for at most so many seconds; whether it came to its end. Interrupted, it saves itself first.
 
     Raises:
-        EdgeError: if it failed; it has said why itself.
+        SystemExit: if it failed, with its code; it has said why itself.
     """
     process = subprocess.Popen([*COMMAND, *arguments])
-    interrupted = False
+    asked = False
     try:
         try:
-            code = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            interrupted = True
+            code = process.wait(max(0.0, seconds))
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as end:
+            asked = True
             process.send_signal(signal.SIGTERM)  # which it takes even where it was started to ignore Ctrl-C
             code = process.wait(SAVING_SECONDS)
+            if isinstance(end, KeyboardInterrupt):
+                raise
     finally:
         process.kill()
         process.wait()
-    if code not in (0, INTERRUPTED) or (code == INTERRUPTED and not interrupted):
-        raise EdgeError(f"p2p-train ended with code {code}: see above")
+    if code not in (0, INTERRUPTED) or (code == INTERRUPTED and not asked):
+        sys.exit(code)
     return code == 0
 
 
@@ -107,11 +109,13 @@ def main(
 ) -> None:
     """Train the real facades set at the paper's recipe, for as long as there is time."""
     began = time.monotonic()
+    if options and (run / CONFIG_FILE).is_file():
+        raise InvalidInputError(
+            f"{run} goes on with its own options: leave out {' '.join(options)}, or give another --run"
+        )
     if (run / METRICS_FILE).is_file():
         print(f"{run} is finished")
     elif (run / CONFIG_FILE).is_file():
-        if options:
-            raise InvalidInputError(f"{run} is resumed with its own options: leave out {' '.join(options)}")
         train(["--resume", str(run)], seconds=60 * minutes - (time.monotonic() - began))
     else:
         arguments = ["--data", data, *RECIPE, "--device", device, "--out", str(run)]

@@ -37,8 +37,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it takes ``path``'s place when the block ends without an error.
 
     Raises:
-        InvalidInputError: if the folder cannot be written to.
+        InvalidInputError: if the folder cannot be written to, or something else than a file has the name: a device's
+            own would be taken from everybody.
     """
+    if path.exists() and not path.is_file():
+        raise InvalidInputError(f"cannot write {path}: it is a folder, a pipe or a device; choose another name")
     make_folder(path.parent)
     partial = _sibling(path)
     _remove_dead(path)

@@ -12,7 +12,10 @@ if __name__ == "__main__":
     if missing:
         print(f"error: {', '.join(missing)} not installed: pip install '.[train]' in a checkout", file=sys.stderr)
         sys.exit(2)
-    from benchmarks.gpu_check.command import main
-    from core.command_line import run_command
-
+    try:
+        from benchmarks.gpu_check.command import main
+        from core.command_line import run_command
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     run_command(main, name="gpu-check")

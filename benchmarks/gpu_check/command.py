@@ -20,9 +20,10 @@ import typer
 from rich.console import Console
 
 from benchmarks.gpu_check.checks import Setting
-from benchmarks.gpu_check.conductor import WorkerProcess, conduct, read_facts
+from benchmarks.gpu_check.conductor import WorkerProcess, conduct
+from benchmarks.gpu_check.facts import read_facts
 from benchmarks.gpu_check.plan import all_checks
-from benchmarks.gpu_check.record import GpuCheck, Row, Section, Status, write_check
+from benchmarks.gpu_check.record import GpuCheck, Row, Section, Status, read_checks, write_check
 from benchmarks.gpu_check.report import DOCUMENT, RESULTS, summary, write_document
 from core.command_line import INTERRUPTED
 from core.errors import EdgeError, InvalidInputError
@@ -69,6 +70,10 @@ def main(
     sections = parse_sections(only)
     if size % 32:
         raise InvalidInputError(f"--size {size} is not a multiple of 32, which the networks can halve: use 256")
+    if out is not None:
+        _check_place(out)
+    elif docs:
+        read_checks(RESULTS)  # what cannot be rendered in the end is said now
     checks = [check for check in all_checks() if check.section in sections]
     began, today = time.monotonic(), datetime.now(UTC).date().isoformat()
     facts = read_facts(device)
@@ -129,6 +134,22 @@ def in_one_line(row: Row) -> str:
         if not isinstance(value, list | dict)
     )
     return f"  {row.reason or figures} ({row.seconds:.1f} s)"
+
+
+def _check_place(out: Path) -> None:
+    """Refuse a place that results could not be written to, before they are measured.
+
+    Raises:
+        InvalidInputError: if it is one.
+    """
+    if out.exists() and not out.is_file():
+        raise InvalidInputError(f"--out {out} is a folder, a pipe or a device: give a file, such as gpu.json")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial_of(out).touch()
+        partial_of(out).unlink()
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"--out {out} cannot be written ({getattr(error, 'strerror', error)})") from error
 
 
 def partial_of(path: Path) -> Path:

@@ -1,28 +1,25 @@
 """Running checks within a budget, in a process that may crash, hang or run out of memory without taking them along."""
 
 import gc
-import importlib.util
 import math
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from typing import Any, Final, Protocol
 
-from benchmarks.gpu_check.checks import MODULES, Check, Figures, Setting
+from benchmarks.gpu_check.checks import Check, Figures, Setting
+from benchmarks.gpu_check.facts import ENDING_SECONDS, interrupts_are_ours
 from benchmarks.gpu_check.record import Facts, Row, Status
 from core.errors import EdgeError, GateMissedError
 
 LEAST_SECONDS: Final = 3.0
 """With less left of the budget, nothing more is begun."""
 LONGEST_REASON: Final = 300
-FACTS_SECONDS: Final = 120.0
-"""In which PyTorch must have been loaded and have found the GPU."""
-ENDING_SECONDS: Final = 20.0
-"""In which a process that was killed must be gone: one that waits for a driver may not be."""
 
 
 class Worker(Protocol):
@@ -126,59 +123,6 @@ def _row(
     )
 
 
-def read_facts(device: str) -> Facts:
-    """What is to be known of the device and the installation, found out in a process that ends: CUDA takes memory."""
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_tell_facts, args=(device, theirs))
-    process.start()
-    theirs.close()
-    try:
-        if not ours.poll(FACTS_SECONDS):
-            return Facts(device=device, why_not=f"PyTorch did not find out about a GPU within {FACTS_SECONDS:g} s")
-        return Facts.model_validate(ours.recv())
-    except EOFError:
-        return Facts(device=device, why_not="PyTorch could not be asked for a GPU: its process ended")
-    finally:
-        process.join(1)  # it has said all it had to
-        process.kill()
-
-
-def _tell_facts(device: str, parent: Connection) -> None:
-    import torch
-
-    found: dict[str, Any] = {
-        "device": device,
-        "driver_cuda": torch.version.cuda,
-        "modules": tuple(module for module in MODULES if _is_there(module)),
-    }
-    try:
-        import onnxruntime
-
-        found["providers"] = tuple(onnxruntime.get_available_providers())
-    except Exception:  # one that is broken costs its own rows, and no others
-        found["modules"] = tuple(module for module in found["modules"] if module != "onnxruntime")
-    if device == "cuda":
-        if torch.cuda.is_available():
-            properties = torch.cuda.get_device_properties(0)
-            found |= {
-                "gpu": properties.name,
-                "capability": f"{properties.major}.{properties.minor}",
-                "memory_gib": round(properties.total_memory / 2**30, 1),
-                "bf16": torch.cuda.is_bf16_supported(including_emulation=False),
-            }
-        else:
-            found["why_not"] = "no CUDA device"
-    parent.send(found)
-
-
-def _is_there(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 class WorkerProcess:
     """A process that runs checks one after the other; what they load and make on the GPU stays from one to the next."""
 
@@ -187,7 +131,8 @@ class WorkerProcess:
         self._ours, theirs = context.Pipe()
         # Not a daemon: these may have no children, and some checks do.
         self._process = context.Process(target=_serve, args=(setting, theirs), daemon=False)
-        self._process.start()
+        with interrupts_are_ours():
+            self._process.start()
         theirs.close()
 
     def run(self, name: tuple[str, str], seconds: float) -> Answer:
@@ -213,13 +158,21 @@ class WorkerProcess:
 
 def _serve(setting: Setting, parent: Connection) -> None:
     os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     from benchmarks.gpu_check.plan import all_checks
 
     known = {(check.section.value, check.name): check for check in all_checks()}
     with suppress(EOFError, ConnectionError):
         while True:
             parent.send(_answer(known[parent.recv()], setting))
+
+
+def _end_with_parent() -> None:
+    """Whatever ends the process that started this one ends this one too, with all that it has started."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.killpg(0, signal.SIGKILL)
 
 
 def _answer(check: Check, setting: Setting) -> tuple[Figures | None, str | None, bool]:

@@ -135,13 +135,13 @@ def read_check(path: Path) -> GpuCheck:
         text = path.read_text(encoding="utf-8")
         version = json.loads(text).get("schema_version")
         if version != SCHEMA_VERSION:
-            raise InvalidInputError(f"{path} has schema version {version}, this tool reads {SCHEMA_VERSION}")
+            raise InvalidInputError(
+                f"{path} has schema version {version}, this tool reads {SCHEMA_VERSION}: move it away"
+            )
         return GpuCheck.model_validate_json(text)
-    except (OSError, ValidationError, AttributeError, json.JSONDecodeError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise InvalidInputError(
-            f"{path} holds no check of a GPU ({reason}): run python -m benchmarks.gpu_check"
-        ) from error
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else type(error).__name__
+        raise InvalidInputError(f"{path} holds no check of a GPU ({reason}): move it away") from error
 
 
 def read_checks(folder: Path) -> list[GpuCheck]:

@@ -14,8 +14,9 @@ import torch
 from benchmarks.gpu_check import ceilings, conductor, training
 from benchmarks.gpu_check.checks import Check, Figures, Setting, hardware_bf16, installed, rtx_supports
 from benchmarks.gpu_check.command import in_one_line, parse_sections
-from benchmarks.gpu_check.conductor import Answer, WorkerProcess, conduct, read_facts
+from benchmarks.gpu_check.conductor import Answer, WorkerProcess, conduct
 from benchmarks.gpu_check.engines import error_of
+from benchmarks.gpu_check.facts import read_facts
 from benchmarks.gpu_check.pipeline import idle_share, parse_utilization, sampled
 from benchmarks.gpu_check.plan import all_checks
 from benchmarks.gpu_check.profile import Interval, busy_share, longest

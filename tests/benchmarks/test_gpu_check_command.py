@@ -1,7 +1,11 @@
 """``python -m benchmarks.gpu_check`` without a GPU: it says so; rehearsed, the CPU's engines have their rows."""
 
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,8 +58,48 @@ def test_a_rehearsal_measures_the_engines_of_the_cpu_and_the_stream(tmp_path: Pa
 
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
-    for arguments in (("--only", "engine"), ("--size", "100"), ("--device", "tpu"), ("--budget", "1")):
+    (tmp_path / "file").touch()
+    places = (("--out", name) for name in ("", str(tmp_path), "file/gpu.json", "x" * 300, "/proc/gpu.json"))
+    for arguments in (("--only", "engine"), ("--size", "100"), ("--device", "tpu"), ("--budget", "1"), *places):
         done = gpu_check(*arguments, cwd=tmp_path)
         assert done.returncode == 2
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1
+
+
+def test_whatever_ends_it_ends_what_it_has_started(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "benchmarks.gpu_check", "--device", "cpu", "--only", "engines", "--width", "4"]
+    environ = environment() | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    for number, expected in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        command = [*line, "--size", "64", "--out", str(tmp_path / "found.json")]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            for said in process.stdout:
+                if "made by p2p-export" in said:
+                    break
+            wait_until(lambda: exporting(tmp_path))
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=60)
+        assert process.returncode == expected, stderr
+        assert stderr == ("interrupted\n" if expected == 130 else "")
+        wait_until(lambda: not exporting(tmp_path))
+    assert read_check(tmp_path / "found.json.partial").rows[0].figures["p50_ms"] > 0
+    assert read_check(tmp_path / "found.json").rows[-1].reason == "interrupted"
+
+
+def exporting(folder: Path) -> bool:
+    """Whether there is a process that exports into ``folder``."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            lines.append(path.read_bytes())
+    return any(b"export.command" in line and str(folder).encode() in line for line in lines)
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.05)

@@ -147,6 +147,10 @@ def test_a_check_is_read_as_it_was_written_and_damage_is_refused(tmp_path: Path)
         (tmp_path / "x-gpu-y.json").write_text(content)
         with pytest.raises(InvalidInputError):
             read_check(tmp_path / "x-gpu-y.json")
+    for damage in (b"\xff\xfe\x00", b"[" * 100_000):
+        (tmp_path / "x-gpu-y.json").write_bytes(damage)
+        with pytest.raises(InvalidInputError, match="move it away"):
+            read_check(tmp_path / "x-gpu-y.json")
 
 
 @pytest.mark.parametrize(

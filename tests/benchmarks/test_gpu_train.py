@@ -1,8 +1,10 @@
 """``benchmarks.gpu_train`` on the CPU: several starts make one training, and what is carried is whole."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +109,7 @@ def resumed(first: subprocess.CompletedProcess[str], folder: Path) -> subprocess
     assert list((folder / "run" / "carry").glob("step_*.png"))
     refused = start("--minutes", "0.1", "--", "--width", "8", cwd=folder)
     assert refused.returncode == 2
-    assert "is resumed with its own options" in refused.stderr
+    assert "goes on with its own options" in refused.stderr
     again = start("--minutes", "0.3", cwd=folder)
     assert progress(folder)["validation"][-1]["step"] > before["validation"][-1]["step"]
     return again
@@ -122,5 +124,27 @@ def progress(folder: Path) -> dict[str, Any]:
 def test_a_training_that_fails_is_an_error(tmp_path: Path) -> None:
     done = start("--data", str(tmp_path / "nowhere"), "--minutes", "0.5", cwd=tmp_path)
     assert done.returncode == 2
-    assert "p2p-train ended with code 2: see above" in done.stderr
+    assert done.stderr.startswith("error: there is no ")
+    assert done.stderr.count("\n") == 1, "what p2p-train says, and nothing else"
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_interrupted_it_saves_first(tmp_path: Path) -> None:
+    small = ("--width", "4", "--size", "64", "--threads", "1", "--sample-every", "1000000", "--epochs", "20000")
+    with opened_data(None, pairs=4, size=64) as images:
+        command = [sys.executable, "-m", "benchmarks.gpu_train", "--device", "cpu", "--run", "run"]
+        line = [*command, "--data", str(images), "--", *small]
+        with subprocess.Popen(
+            line, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            history = tmp_path / "run" / "history.csv"
+            for _ in range(1000):
+                if history.is_file() and history.read_text().count("\n") > 2:
+                    break
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stderr.splitlines()[-1] == "interrupted"
+    assert (tmp_path / "run" / "training_state.pt").is_file()

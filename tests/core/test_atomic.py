@@ -113,3 +113,15 @@ def test_a_folder_whose_replacement_was_killed_half_way_is_put_back(tmp_path: Pa
         (partial / "missing").read_text()
     assert names(tmp_path) == ["bundle"]
     assert names(tmp_path / "bundle") == ["old"]
+
+
+def test_what_is_no_file_keeps_its_name(tmp_path: Path) -> None:
+    """A pipe here; a device's name would be taken from every program of the machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "folder").mkdir()
+    for path in (pipe, tmp_path / "folder"):
+        with pytest.raises(InvalidInputError, match="is a folder, a pipe or a device"):
+            write_text(path, "text")
+    assert pipe.is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
