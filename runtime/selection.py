@@ -190,9 +190,7 @@ def _measure(
             try:
                 values.setdefault(candidate.name, []).extend(_time(bundle, candidate, threads, device, share))
             except EdgeError as error:
-                if candidate.name not in failures:
-                    say(f"{candidate.name} is left out: {error}")
-                failures[candidate.name] = error
+                failures.setdefault(candidate.name, error)
     timings = {}
     for name, milliseconds in values.items():
         if milliseconds:
@@ -201,6 +199,8 @@ def _measure(
             timings[name] = Timing(p50, percentiles(milliseconds, (90,))[0] or max(milliseconds))
     if not timings:
         raise next(iter(failures.values()), UnavailableError("nothing could be measured"))
+    for name, failure in failures.items():
+        say(f"{name} is left out: {failure}")
     return timings
 
 

@@ -139,6 +139,19 @@ def test_figures_of_other_threads_are_not_used(bundle: Bundle, monkeypatch: pyte
     assert probe.calls == 1
 
 
+def test_where_nothing_can_be_loaded_the_error_is_all_that_is_said(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> list[float]:
+        raise UnavailableError("no driver")
+
+    said: list[str] = []
+    monkeypatch.setattr(selection, "_time", refuse)
+    with pytest.raises(UnavailableError, match=r"^no driver$"):
+        choose_artifact(elsewhere(bundle), say=said.append)
+    assert not [line for line in said if "left out" in line]
+
+
 def test_a_probe_that_nothing_passes_says_why(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_args: object, **_options: object) -> None:
         raise UnavailableError("no such device")
