@@ -236,7 +236,8 @@ def _open_observers(
 
 def _notes(source: VideoSource, translator: Translator, sinks: Sequence[VideoSink]) -> list[str]:
     """What a user should know at the end, a line each."""
-    notes = [note for note in (source.note, *(sink.note for sink in sinks), *translator.notes) if note]
+    own = (source.note, *(sink.note for sink in sinks), translator.engine_note)
+    notes = [note for note in (*own, *translator.notes) if note]
     came, geometry = translator.first_frame_size, translator.geometry
     cropped = geometry.half is None and geometry.fit is Fit.CROP and geometry.size.width < 2 * geometry.size.height
     if isinstance(source, ImageSource) and cropped and came is not None and came.width == 2 * came.height:

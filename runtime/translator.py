@@ -90,6 +90,11 @@ class Translator(Closing):
         return self._engine.device
 
     @property
+    def engine_note(self) -> str | None:
+        """What its user should know of the engine."""
+        return self._engine.note
+
+    @property
     def threads(self) -> int:
         """CPU threads of the engine."""
         return self._engine.threads

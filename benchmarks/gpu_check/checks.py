@@ -96,6 +96,8 @@ def onnx_runtime_on_device(facts: Facts) -> str | None:
     """That ONNX Runtime has a provider for the device."""
     if "onnxruntime" not in facts.modules:
         return "onnxruntime not installed"
+    if facts.onnxruntime_broken is not None:
+        return f"onnxruntime cannot be imported ({facts.onnxruntime_broken})"
     if facts.device == "cuda" and "CUDAExecutionProvider" not in facts.providers:
         return "ONNX Runtime as installed has no CUDAExecutionProvider (pip install 'onnxruntime-gpu[cuda,cudnn]')"
     return None

@@ -13,8 +13,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from rich.console import Console
@@ -75,38 +76,13 @@ def main(
     elif docs:
         read_checks(RESULTS)  # what cannot be rendered in the end is said now
     checks = [check for check in all_checks() if check.section in sections]
-    began, today = time.monotonic(), datetime.now(UTC).date().isoformat()
+    began = time.monotonic()
     facts = read_facts(device)
+    frame = {"facts": facts, "width": width, "size": size, "budget_seconds": budget}
+    so_far = partial(_so_far, frame, began, datetime.now(UTC).date().isoformat())
     console.print(f"{this_machine()}; {facts.why_not or facts.gpu or 'a rehearsal on the CPU'}")
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
         setting = Setting(device=device, width=width, size=size, folder=Path(folder), brief=device == "cpu")
-
-        def so_far(rows: Sequence[Row]) -> GpuCheck:
-            return GpuCheck(
-                date=today,
-                machine=this_machine(),
-                libraries=library_versions(),
-                facts=facts,
-                width=width,
-                size=size,
-                budget_seconds=budget,
-                seconds=round(time.monotonic() - began, 1),
-                rows=tuple(rows),
-            )
-
-        def keep_so_far(check: GpuCheck) -> None:
-            """Whatever ends this command: what was measured is not lost."""
-            path = _place(check, out)
-            if path is not None:
-                try:
-                    write_check(partial_of(path), check)
-                except (EdgeError, OSError) as error:
-                    console.print(f"cannot keep what was measured so far: {error}")
-
-        def tell(rows: Sequence[Row]) -> None:
-            console.print(in_one_line(rows[-1]))
-            keep_so_far(so_far(rows))
-
         with console.status("starting") as status:
             rows = conduct(
                 checks,
@@ -114,7 +90,7 @@ def main(
                 lambda: WorkerProcess(setting),
                 budget_seconds=budget,
                 say=lambda line: status.update(line) if console.is_terminal else console.print(line),
-                done=tell,
+                done=lambda rows: _tell(so_far(rows), rows[-1], out, console),
             )
     check = so_far(rows)
     console.print(summary(check))
@@ -124,6 +100,23 @@ def main(
         write_document(RESULTS, DOCUMENT)
         console.print(f"{DOCUMENT.relative_to(DOCUMENT.parents[1])} is rendered from all results")
     return INTERRUPTED if any(row.reason == "interrupted" for row in rows) else int(_anything_failed(rows))
+
+
+def _so_far(frame: dict[str, Any], began: float, date: str, rows: Sequence[Row]) -> GpuCheck:
+    seconds = round(time.monotonic() - began, 1)
+    libraries = library_versions()
+    return GpuCheck(**frame, date=date, machine=this_machine(), libraries=libraries, seconds=seconds, rows=tuple(rows))
+
+
+def _tell(check: GpuCheck, newest: Row, out: Path | None, console: Console) -> None:
+    """Say what was measured, and keep it: whatever ends this command, it is not lost."""
+    console.print(in_one_line(newest))
+    path = _place(check, out)
+    if path is not None:
+        try:
+            write_check(partial_of(path), check)
+        except (EdgeError, OSError) as error:
+            console.print(f"cannot keep what was measured so far: {error}")
 
 
 def in_one_line(row: Row) -> str:

@@ -1,6 +1,7 @@
 """The project's commands as processes of their own, away from the user's runs and exports."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -21,3 +22,10 @@ def surroundings(setting: Setting) -> dict[str, Any]:
     """
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {"cwd": setting.folder, "env": os.environ | {"PYTHONPATH": os.pathsep.join(paths)}}
+
+
+def error_of(done: "subprocess.CompletedProcess[str]") -> str:
+    """What a command says that it failed of, without what libraries print before."""
+    lines = done.stderr.strip().splitlines()
+    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (told or lines or [f"it ended with code {done.returncode}"])[-1]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.gpu_check.checks import Check, Figures, Need, Setting, installed, onnx_runtime_on_device, rtx_supports
-from benchmarks.gpu_check.commands import command, surroundings
+from benchmarks.gpu_check.commands import command, error_of, surroundings
 from benchmarks.gpu_check.networks import make_generator, make_run
 from benchmarks.gpu_check.record import Facts, Section
 from benchmarks.gpu_check.runners import TorchEngine
@@ -88,13 +88,6 @@ def export_bundle(setting: Setting, *, target: str) -> Figures:
         "left_out": {f"{one.target} {one.precision}": one.reason for one in manifest.left_out},
         "normalization": manifest.normalization.value,
     } | refused
-
-
-def error_of(done: "subprocess.CompletedProcess[str]") -> str:
-    """What a command says that it failed of, without what libraries print before."""
-    lines = done.stderr.strip().splitlines()
-    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (told or lines or [f"it ended with code {done.returncode}"])[-1]
 
 
 def find_artifact(setting: Setting, target: str, precision: Precision) -> tuple[Path, Artifact]:

@@ -58,12 +58,13 @@ def _tell_facts(device: str, parent: Connection) -> None:
         "driver_cuda": torch.version.cuda,
         "modules": tuple(module for module in MODULES if _is_there(module)),
     }
-    try:
-        import onnxruntime
+    if "onnxruntime" in found["modules"]:
+        try:
+            import onnxruntime
 
-        found["providers"] = tuple(onnxruntime.get_available_providers())
-    except Exception:  # one that is broken costs its own rows, and no others
-        found["modules"] = tuple(module for module in found["modules"] if module != "onnxruntime")
+            found["providers"] = tuple(onnxruntime.get_available_providers())
+        except Exception as error:  # whatever a broken library raises: its own rows say so, and no others
+            found["onnxruntime_broken"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if device == "cuda":
         if torch.cuda.is_available():
             properties = torch.cuda.get_device_properties(0)

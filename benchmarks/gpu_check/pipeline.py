@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.gpu_check.checks import Check, Figures, Setting, installed
-from benchmarks.gpu_check.commands import command, surroundings
-from benchmarks.gpu_check.engines import bundle_folder, engine_needs, error_of
+from benchmarks.gpu_check.commands import command, error_of, surroundings
+from benchmarks.gpu_check.engines import bundle_folder, engine_needs
 from benchmarks.gpu_check.record import Facts, Section
 from core.errors import UnavailableError
 from core.frames import Size

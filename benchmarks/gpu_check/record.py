@@ -52,6 +52,8 @@ class Facts(Settings):
     """Whether it multiplies bf16 in hardware."""
     providers: tuple[str, ...] = ()
     """Of ONNX Runtime."""
+    onnxruntime_broken: str | None = None
+    """What importing ONNX Runtime raised, where it is installed and cannot be imported."""
     modules: tuple[str, ...] = ()
     """Those of the modules that checks need which are installed."""
     why_not: str | None = None

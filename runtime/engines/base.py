@@ -39,8 +39,10 @@ class Engine(Closing, ABC):
         device: the device that it really runs on, as the library reports it.
         threads: CPU threads given to it, all in all.
         depth: calls that may be under way at a time.
+        note: what its user should know, such as why it does not run on a GPU that seems to be there.
     """
 
+    note: str | None = None
     size: Size
     batch: int
     device: str

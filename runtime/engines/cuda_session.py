@@ -39,7 +39,8 @@ class CudaSessionEngine(Engine):
     Each has a thread of its own, as what a session keeps for a thread is made when that first runs it.
 
     Attributes:
-        graphs: whether kernels are launched as one CUDA graph; not where some nodes run on the CPU, as INT8's do.
+        graphs: whether kernels are launched as one CUDA graph; not where some nodes run on the CPU, which is expected
+            of INT8.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class CudaSessionEngine(Engine):
                     self._sessions.append(_BoundSession(session, shape, self._index))
                 except Exception as error:  # of ONNX Runtime's many classes
                     raise UnavailableError(
-                        f"there is no memory on {self.device} ({_reason(error)}): give --device cpu"
+                        f"ONNX Runtime has no memory for frames on {self.device} ({_reason(error)}): give --device cpu"
                     ) from error
         black = np.zeros(shape, dtype=np.uint8)
         try:

@@ -61,10 +61,13 @@ def open_graph(
 
     try:
         return CudaSessionEngine(path, settings, cuda_options=cuda_options)
-    except UnavailableError:
+    except UnavailableError as error:
         if wanted is not None:
             raise
-    return GraphSessionEngine(path, settings)
+        reason = str(error)
+    engine = GraphSessionEngine(path, settings)
+    engine.note = f"not on the GPU: {reason}"
+    return engine
 
 
 class GraphSessionEngine(Engine):

@@ -14,8 +14,8 @@ import torch
 from benchmarks.gpu_check import ceilings, conductor, training
 from benchmarks.gpu_check.checks import Check, Figures, Setting, hardware_bf16, installed, rtx_supports
 from benchmarks.gpu_check.command import in_one_line, parse_sections
+from benchmarks.gpu_check.commands import error_of
 from benchmarks.gpu_check.conductor import Answer, WorkerProcess, conduct
-from benchmarks.gpu_check.engines import error_of
 from benchmarks.gpu_check.facts import read_facts
 from benchmarks.gpu_check.pipeline import idle_share, parse_utilization, sampled
 from benchmarks.gpu_check.plan import all_checks
@@ -189,6 +189,8 @@ def test_what_stands_in_the_way_is_said() -> None:
     assert "CUDAExecutionProvider" in (by_name("ONNX Runtime fp16").obstacle(with_all(GPU)) or "")
     cuda = with_all(GPU).model_copy(update={"providers": ("CUDAExecutionProvider",)})
     assert by_name("ONNX Runtime fp16").obstacle(cuda) is None
+    broken = cuda.model_copy(update={"onnxruntime_broken": "ImportError: libfoo.so"})
+    assert by_name("ONNX Runtime fp16").obstacle(broken) == "onnxruntime cannot be imported (ImportError: libfoo.so)"
     stream = by_name("p2p-run, demo stream, depth 1")
     assert stream.obstacle(cuda.model_copy(update={"modules": (*cuda.modules, "cv2")})) is None
     assert "no CUDAExecutionProvider" in (stream.obstacle(with_all(GPU)) or "")

@@ -117,6 +117,7 @@ def test_cuda_that_does_not_start_is_an_error_only_where_it_was_asked_for(
     with open_engine("onnx", write_graph(tmp_path)) as engine:
         assert isinstance(engine, GraphSessionEngine)
         assert engine.device == "cpu", "what is really used"
+        assert (engine.note or "").startswith("not on the GPU: ONNX Runtime has CUDAExecutionProvider but could not")
         assert np.array_equal(engine.translate(frame), 255 - frame)
     with pytest.raises(UnavailableError, match=r"could not start it, and would run on cpu: .*driver") as failure:
         open_engine("onnx", write_graph(tmp_path), device="cuda")
@@ -145,7 +146,7 @@ def test_a_gpu_without_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     write_inverting_graph(tmp_path / "any.onnx", ("height", "width"))
     for path in (write_graph(tmp_path), tmp_path / "any.onnx"):
         with pytest.raises(
-            UnavailableError, match=r"no memory on cuda \(CUDA failure 2: out of memory\): give --device"
+            UnavailableError, match=r"no memory for frames on cuda \(CUDA failure 2: out of memory\): give --device"
         ):
             open_engine("onnx", path, size=SIZE, device="cuda")
 
